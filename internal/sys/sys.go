@@ -1,0 +1,145 @@
+// Package sys is the one place where raw descriptors are touched: sockets that are
+// accepted and passed, the poller, and the end of processes.
+//
+// Each function states the contract; sys_linux.go and sys_other.go supply what
+// differs between platforms. Descriptors are ints; every one that this package
+// gives is close-on-exec and non-blocking.
+//
+// # Ownership
+//
+// Socketpair, Accept, Dup and Recv give descriptors. Send borrows the ones it passes.
+//
+// # Errors
+//
+// Errors are raw errnos, so that callers switch on them without unwrapping; callers add the operation.
+package sys
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxRights is the most descriptors one message can carry on Linux (SCM_MAX_FD).
+const MaxRights = 253
+
+// Socketpair gives two connected AF_UNIX stream sockets.
+func Socketpair() (a, b int, err error) { return socketpair() }
+
+// Accept gives the next connection of a listening socket. The error is EAGAIN when none waits.
+func Accept(listener int) (int, error) {
+	for {
+		fd, err := accept(listener)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// Dup gives another descriptor of the same open file, so also with the same O_NONBLOCK.
+func Dup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) }
+
+// DupFile gives another descriptor of f, without clearing O_NONBLOCK as f.Fd does.
+func DupFile(f syscall.Conn) (int, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	cerr := raw.Control(func(u uintptr) { fd, err = Dup(int(u)) })
+	if cerr != nil {
+		return -1, cerr
+	}
+	return fd, err
+}
+
+// Close closes fd. There is nothing a caller could do about an error.
+func Close(fd int) { unix.Close(fd) }
+
+// Send writes b and passes fds on its first byte, in one sendmsg. It returns how
+// much of b was taken; the descriptors went along when that is more than 0. It
+// allocates nothing.
+func Send(fd int, b []byte, fds []int) (int, error) {
+	if len(fds) == 0 {
+		for {
+			n, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_NOSIGNAL)
+			if err != unix.EINTR {
+				return n, err
+			}
+		}
+	}
+	var buf rightsBuffer
+	rights := buf.put(fds)
+	for {
+		n, err := unix.SendmsgN(fd, b, rights, nil, unix.MSG_NOSIGNAL)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// rightsBuffer holds one SCM_RIGHTS message of up to MaxRights descriptors,
+// aligned as the kernel wants it.
+type rightsBuffer struct {
+	header unix.Cmsghdr
+	fds    [MaxRights + 1]int32
+}
+
+// put builds the control message for fds.
+func (r *rightsBuffer) put(fds []int) []byte {
+	r.header.Level, r.header.Type = unix.SOL_SOCKET, unix.SCM_RIGHTS
+	r.header.SetLen(unix.CmsgLen(4 * len(fds)))
+	for i, fd := range fds {
+		r.fds[i] = int32(fd)
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(r)), unix.CmsgSpace(4*len(fds)))
+}
+
+// Recv reads into b and appends the descriptors that came along to fds. n 0 with
+// no error is the end of the stream. truncated says that some descriptors were
+// lost on the way in (this process has too many open).
+func Recv(fd int, b []byte, fds []int) (n int, got []int, truncated bool, err error) {
+	var buf rightsBuffer
+	oob := unsafe.Slice((*byte)(unsafe.Pointer(&buf)), unsafe.Sizeof(buf))
+	var oobn, flags int
+	for {
+		n, oobn, flags, _, err = unix.RecvmsgBuffers(fd, [][]byte{b}, oob, recvFlags)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return 0, fds, false, err
+	}
+	if oobn > 0 {
+		fds = appendRights(fds, oob[:oobn])
+	}
+	return n, fds, flags&unix.MSG_CTRUNC != 0, nil
+}
+
+// appendRights takes the descriptors out of received control messages.
+func appendRights(fds []int, oob []byte) []int {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return fds
+	}
+	for _, m := range msgs {
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_RIGHTS {
+			continue
+		}
+		rights, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue
+		}
+		for _, fd := range rights {
+			adopt(fd)
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// NewFile wraps a descriptor of this package in an os.File, which takes it.
+func NewFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }

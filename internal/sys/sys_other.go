@@ -1,0 +1,43 @@
+//go:build !linux
+
+package sys
+
+// Other systems make a descriptor first and set its flags after, so fork is held
+// off in between (syscall.ForkLock).
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const recvFlags = 0
+
+func socketpair() (a, b int, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return -1, -1, err
+	}
+	adopt(p[0])
+	adopt(p[1])
+	return p[0], p[1], nil
+}
+
+func accept(listener int) (int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, _, err := unix.Accept(listener)
+	if err != nil {
+		return -1, err
+	}
+	adopt(fd)
+	return fd, nil
+}
+
+// adopt prepares a descriptor that the kernel just made for us.
+func adopt(fd int) {
+	unix.CloseOnExec(fd)
+	unix.SetNonblock(fd, true)
+}
