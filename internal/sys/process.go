@@ -1,0 +1,44 @@
+package sys
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command is one process to start.
+type Command struct {
+	Path  string   // of the executable
+	Args  []string // argv, with argv[0]
+	Env   []string
+	Dir   string
+	Files []int // become descriptors 0, 1, 2, ...; borrowed
+}
+
+// A Process is a child. Its methods belong to one goroutine.
+type Process struct {
+	PID    int
+	ExitFD int // becomes readable when the process has ended; watch it, do not read it
+	process
+}
+
+// Start starts a child in a process group of its own: a Ctrl-C at the terminal is
+// for the master alone, and the group can be killed with it.
+func Start(c Command) (*Process, error) { return start(c) }
+
+func (c *Command) attr() *syscall.ProcAttr {
+	files := make([]uintptr, len(c.Files))
+	for i, fd := range c.Files {
+		files[i] = uintptr(fd)
+	}
+	return &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true}}
+}
+
+// Signal sends sig to the process; ESRCH when it has ended.
+func (p *Process) Signal(sig syscall.Signal) error { return p.signal(sig) }
+
+// KillGroup sends SIGKILL to the process and all it left in its group.
+func (p *Process) KillGroup() error { return unix.Kill(-p.PID, unix.SIGKILL) }
+
+// Reap collects the exit status, once ExitFD is readable, and frees the Process.
+func (p *Process) Reap() (syscall.WaitStatus, error) { return p.reap() }

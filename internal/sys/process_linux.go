@@ -1,0 +1,38 @@
+package sys
+
+// Linux: a pidfd tells of the end, names the process beyond doubt, and is no
+// signal that could be missed.
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+type process struct{}
+
+func start(c Command) (*Process, error) {
+	attr := c.attr()
+	pidfd := -1
+	attr.Sys.PidFD = &pidfd
+	pid, _, err := syscall.StartProcess(c.Path, c.Args, attr)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{PID: pid, ExitFD: pidfd}, nil
+}
+
+func (p *Process) signal(sig syscall.Signal) error {
+	return unix.PidfdSendSignal(p.ExitFD, sig, nil, 0)
+}
+
+func (p *Process) reap() (syscall.WaitStatus, error) {
+	defer unix.Close(p.ExitFD)
+	var ws syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.PID, &ws, 0, nil)
+		if err != unix.EINTR {
+			return ws, err
+		}
+	}
+}
