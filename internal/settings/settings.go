@@ -1,12 +1,25 @@
 // Package settings holds what an operator can set: one type, filled from flags,
 // the environment and NAME.toml, in that order of precedence.
 //
-// Resolve gives every field its value or an error that names the field, where
-// it was set, and what would be right.
+// Each setting is a Key: the same name is the flag, the TOML key and, in
+// capitals behind RONDO_, the variable. Sources.Load reads them all; Resolve
+// gives every field its value. An error names the key, where it was set (file
+// and line, variable) and what would be right, in one line.
+//
+// # Ownership
+//
+// Settings are plain values. Load and Resolve open files only to read them, and
+// leave nothing open.
+//
+// # Errors
+//
+// All are for people: nothing in the program acts on which one it was.
 package settings
 
 import (
+	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 )
 
@@ -53,14 +66,14 @@ const (
 // Listen is one LISTEN of the command line, or one [[listen]] table:
 //
 //	LISTEN = [NAME "@"] SOCKET ["=" WANT]
-//	SOCKET = PORT | IP:PORT | [IP6]:PORT | udp:ADDR | unix:/PATH | fd:NAME
-//	WANT   = PORT | IP:PORT | /PATH
+//	SOCKET = PORT | IP:PORT | [IP6]:PORT | udp:ADDR | unix:/PATH | unix:@ABSTRACT | fd:NAME
+//	WANT   = PORT | IP:PORT | [IP6]:PORT | /PATH
 type Listen struct {
 	Name string     // empty when not given
 	Kind Kind       // of SOCKET
 	IP   netip.Addr // of SOCKET; the zero Addr means any address
 	Port uint16     // of SOCKET
-	Path string     // of SOCKET, for KindUnix
+	Path string     // of SOCKET, for KindUnix; "@" first means abstract
 	FD   string     // the name in SOCKET, for KindFD
 	Want *Want      // what the worker asks for; nil means the same address
 }
@@ -70,4 +83,80 @@ type Want struct {
 	IP   netip.Addr // the zero Addr means any address
 	Port uint16     // 0 when Path is set
 	Path string
+}
+
+// What a key is when nobody sets it. Workers and MaxDraining depend on the
+// machine and on each other: see Resolve.
+const (
+	DefaultStartTimeout = 60 * time.Second
+	DefaultDrainTimeout = 30 * time.Second
+	DefaultKillTimeout  = 5 * time.Second
+	DefaultSurge        = 1
+	DefaultBackoffMin   = 100 * time.Millisecond
+	DefaultBackoffMax   = 30 * time.Second
+
+	// DefaultAckTimeout is long beside an event loop's usual pause and short
+	// beside a client's patience: a worker silent for so long is passed over.
+	DefaultAckTimeout = time.Second
+
+	// DefaultWindow bounds what one stuck worker holds up, and is meant to be
+	// more than a worker takes from its channel in one turn of its loop.
+	DefaultWindow = 16
+
+	// DefaultMaxMessage bounds the memory that a worker's unfinished line makes
+	// the master hold; user messages are seldom a thousandth of it.
+	DefaultMaxMessage = 1 << 20
+)
+
+// Resolve returns s with a value in every field that has a default, or an error
+// that names the first key whose value is wrong. It reads the machine only for
+// Workers, and only when that is 0.
+func (s Settings) Resolve() (Settings, error) {
+	if len(s.Command) == 0 || s.Command[0] == "" {
+		return Settings{}, errNoCommand
+	}
+	if s.Name == "" {
+		s.Name = filepath.Base(s.Command[0])
+	}
+	if s.Workers == 0 {
+		s.Workers = autoWorkers()
+	}
+	setDefault(&s.Ready, ReadyPredecessor)
+	setDefault(&s.StartTimeout, DefaultStartTimeout)
+	setDefault(&s.DrainTimeout, DefaultDrainTimeout)
+	setDefault(&s.KillTimeout, DefaultKillTimeout)
+	setDefault(&s.AckTimeout, DefaultAckTimeout)
+	setDefault(&s.Window, DefaultWindow)
+	setDefault(&s.Surge, DefaultSurge)
+	setDefault(&s.MaxDraining, s.Workers)
+	setDefault(&s.MaxMessage, DefaultMaxMessage)
+	if s.BackoffMin == 0 && s.BackoffMax == 0 {
+		s.BackoffMin, s.BackoffMax = DefaultBackoffMin, DefaultBackoffMax
+	}
+	for _, k := range keys {
+		if err := k.field(&s).check(); err != nil {
+			return Settings{}, fmt.Errorf("%s: %w", k.Name, err)
+		}
+	}
+	return s, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var unset T
+	if *field == unset {
+		*field = value
+	}
+}
+
+// Diff returns the keys that differ between two resolved Settings and cannot
+// change while the master runs, in the order of Keys. A reload refuses them by
+// name: the master's sockets and its place on disk stay what they were.
+func Diff(old, new Settings) []string {
+	var changed []string
+	for _, k := range keys {
+		if k.fixed && k.field(&old).String() != k.field(&new).String() {
+			changed = append(changed, k.Name)
+		}
+	}
+	return changed
 }
