@@ -1,0 +1,201 @@
+package activation
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mqueueMagic is the type of the file system of POSIX message queues
+// (ipc/mqueue.c), which x/sys does not name.
+const mqueueMagic = 0x19800202
+
+// examine borrows fd and says which socket it is; Name, Index and File are left to
+// the caller. If fd is nothing we serve, the error says what it is and what to
+// change, and reads on from the descriptor's name.
+func examine(fd int) (Socket, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return Socket{}, fmt.Errorf("fstat: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return Socket{}, notSocket(fd, st.Mode)
+	}
+	var o options
+	domain, typ, protocol := o.get(fd, unix.SO_DOMAIN), o.get(fd, unix.SO_TYPE), o.get(fd, unix.SO_PROTOCOL)
+	listening := o.get(fd, unix.SO_ACCEPTCONN) != 0
+	if o.err != nil {
+		return Socket{}, fmt.Errorf("getsockopt: %w", o.err)
+	}
+	kind, err := kindOf(domain, typ, protocol)
+	if err != nil {
+		return Socket{}, err
+	}
+	s := Socket{Kind: kind, Listening: listening}
+	if domain == unix.AF_INET6 {
+		v6only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		if err != nil {
+			return Socket{}, fmt.Errorf("getsockopt IPV6_V6ONLY: %w", err)
+		}
+		s.V6Only = v6only != 0
+	}
+	if !listening {
+		if err := unconnected(fd, kind); err != nil {
+			return Socket{}, err
+		}
+	}
+	s.Addr, err = boundTo(fd, kind)
+	return s, err
+}
+
+// options reads socket options and keeps the first error.
+type options struct{ err error }
+
+func (o *options) get(fd, option int) int {
+	value, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return value
+}
+
+// kindOf names the kind of a socket, or says why it is none of ours.
+func kindOf(domain, typ, protocol int) (Kind, error) {
+	inet := domain == unix.AF_INET || domain == unix.AF_INET6
+	switch {
+	case inet && typ == unix.SOCK_STREAM && (protocol == unix.IPPROTO_TCP || protocol == unix.IPPROTO_MPTCP):
+		return TCP, nil
+	case inet && typ == unix.SOCK_DGRAM && protocol == unix.IPPROTO_UDP:
+		return UDP, nil
+	case domain == unix.AF_UNIX && typ == unix.SOCK_STREAM:
+		return Unix, nil
+	case domain == unix.AF_UNIX && typ == unix.SOCK_DGRAM:
+		return Unixgram, nil
+	case inet && protocol == unix.IPPROTO_SCTP:
+		return "", errors.New("is an SCTP socket: remove SocketProtocol=sctp from the socket unit")
+	case inet && protocol == unix.IPPROTO_UDPLITE:
+		return "", errors.New("is a UDP-Lite socket: remove SocketProtocol=udplite from the socket unit")
+	case domain == unix.AF_UNIX && typ == unix.SOCK_SEQPACKET:
+		return "", errors.New("is a unix seqpacket socket: use ListenStream= instead of ListenSequentialPacket= in the socket unit")
+	case domain == unix.AF_VSOCK:
+		return "", errors.New("is a vsock socket: give ListenStream= a port, an address or a path instead of vsock: in the socket unit")
+	case domain == unix.AF_NETLINK:
+		return "", errors.New("is a netlink socket: remove ListenNetlink= from the socket unit")
+	}
+	return "", fmt.Errorf("is a socket of address family %d, type %d, protocol %d: pass only sockets of ListenStream= and ListenDatagram= of the socket unit",
+		domain, typ, protocol)
+}
+
+// unconnected is nil if fd has no peer.
+func unconnected(fd int, kind Kind) error {
+	_, err := unix.Getpeername(fd)
+	switch {
+	case errors.Is(err, unix.ENOTCONN):
+		return nil
+	case err != nil:
+		return fmt.Errorf("getpeername: %w", err)
+	case kind == TCP || kind == Unix:
+		return fmt.Errorf("is a connected %s socket: set Accept=no in the socket unit, so that the listening socket is passed", kind)
+	}
+	return fmt.Errorf("is a connected %s socket: pass the bound one that ListenDatagram= of the socket unit makes", kind)
+}
+
+// boundTo gives the address of fd; a socket that has none is an error.
+func boundTo(fd int, kind Kind) (net.Addr, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, fmt.Errorf("getsockname: %w", err)
+	}
+	var ip net.IP
+	var port int
+	var zone string
+	switch sa := sa.(type) {
+	case *unix.SockaddrUnix:
+		// x/sys turns the leading NUL of an abstract name into @, and reads one in
+		// the address of an unbound socket as well.
+		if sa.Name != "" && sa.Name != "@" {
+			return &net.UnixAddr{Name: sa.Name, Net: string(kind)}, nil
+		}
+	case *unix.SockaddrInet4:
+		ip, port = net.IP(sa.Addr[:]), sa.Port
+	case *unix.SockaddrInet6:
+		ip, port, zone = net.IP(sa.Addr[:]), sa.Port, zoneName(sa.ZoneId)
+	default:
+		panic(fmt.Sprintf("activation: %T as the address of a %s socket", sa, kind))
+	}
+	switch {
+	case port == 0:
+		return nil, fmt.Errorf("is a %s socket that is bound to no address: pass only sockets of ListenStream= and ListenDatagram= of the socket unit", kind)
+	case kind == UDP:
+		return &net.UDPAddr{IP: ip, Port: port, Zone: zone}, nil
+	}
+	return &net.TCPAddr{IP: ip, Port: port, Zone: zone}, nil
+}
+
+// zoneName is how package net writes the scope of a link-local address.
+func zoneName(index uint32) string {
+	if index == 0 {
+		return ""
+	}
+	if ifi, err := net.InterfaceByIndex(int(index)); err == nil {
+		return ifi.Name
+	}
+	return strconv.FormatUint(uint64(index), 10)
+}
+
+// notSocket says what fd is and where a unit file makes such a thing.
+func notSocket(fd int, mode uint32) error {
+	is, cure := "is not a socket", "stop the service, which empties its file descriptor store"
+	switch mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		is, cure = "is a FIFO", "remove ListenFIFO= from the socket unit"
+	case unix.S_IFCHR:
+		is, cure = "is a character device", "remove ListenSpecial= from the socket unit, or OpenFile= from the service unit"
+	case unix.S_IFREG:
+		switch {
+		case fileSystem(fd) == mqueueMagic:
+			is, cure = "is a message queue", "remove ListenMessageQueue= from the socket unit"
+		case strings.HasPrefix(link(fd), "/memfd:"):
+			is = "is a memfd"
+		default:
+			is, cure = "is a regular file", "remove ListenSpecial= from the socket unit, or OpenFile= from the service unit"
+		}
+	case unix.S_IFDIR:
+		is, cure = "is a directory", "pass only sockets"
+	case unix.S_IFBLK:
+		is, cure = "is a block device", "pass only sockets"
+	}
+	return errors.New(is + target(fd) + ": " + cure)
+}
+
+// fileSystem is the type of the file system that fd is on, 0 if it has none.
+func fileSystem(fd int) int64 {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return 0
+	}
+	return int64(fs.Type)
+}
+
+// link is what /proc says fd leads to, empty where it does not say.
+func link(fd int) string {
+	to, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return ""
+	}
+	return to
+}
+
+// target is link for the middle of a sentence.
+func target(fd int) string {
+	to := link(fd)
+	if to == "" {
+		return ""
+	}
+	return " (" + to + ")"
+}
