@@ -15,13 +15,6 @@ type Command struct {
 	Files []int // become descriptors 0, 1, 2, ...; borrowed
 }
 
-// A Process is a child. Its methods belong to one goroutine.
-type Process struct {
-	PID    int
-	ExitFD int // becomes readable when the process has ended; watch it, do not read it
-	process
-}
-
 // Start starts a child in a process group of its own: a Ctrl-C at the terminal is
 // for the master alone, and the group can be killed with it.
 func Start(c Command) (*Process, error) { return start(c) }

@@ -9,7 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-type process struct{}
+// A Process is a child. Its methods belong to one goroutine.
+type Process struct {
+	PID    int
+	ExitFD int // becomes readable when the process has ended; watch it, do not read it
+}
 
 func start(c Command) (*Process, error) {
 	attr := c.attr()

@@ -11,7 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-type process struct{ status chan syscall.WaitStatus }
+// A Process is a child. Its methods belong to one goroutine.
+type Process struct {
+	PID    int
+	ExitFD int // becomes readable when the process has ended; watch it, do not read it
+	status chan syscall.WaitStatus
+}
 
 func start(c Command) (*Process, error) {
 	in, out, err := Socketpair()
@@ -24,7 +29,7 @@ func start(c Command) (*Process, error) {
 		Close(out)
 		return nil, err
 	}
-	p := &Process{PID: pid, ExitFD: in, process: process{make(chan syscall.WaitStatus, 1)}}
+	p := &Process{PID: pid, ExitFD: in, status: make(chan syscall.WaitStatus, 1)}
 	go func() {
 		var ws syscall.WaitStatus
 		for {

@@ -146,6 +146,10 @@ func appendQuery(dst []byte, act string, seq int64, q *Query) []byte {
 	if n, err := strconv.Atoi(string(q.Type)); err == nil {
 		o["addressType"] = n
 	}
+	if q.Name != "" {
+		o["rondo"] = map[string]string{"name": q.Name}
+		o["port"], o["addressType"] = nil, nil
+	}
 	if q.Type == Pipe {
 		o["readableAll"], o["writableAll"] = q.ReadableAll, q.WritableAll
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"net"
 	"strconv"
 	"strings"
 )
@@ -185,6 +186,10 @@ func (o *object) query() *Query {
 			q.Type = AddressType(strconv.FormatInt(n, 10))
 		}
 	}
+	var ext struct{ Name json.RawMessage }
+	if json.Unmarshal(o.Rondo, &ext) == nil {
+		q.Name = text(ext.Name)
+	}
 	return q
 }
 
@@ -202,7 +207,11 @@ func (q *Query) Tuple() string {
 	if q.FD >= 0 {
 		fd = strconv.Itoa(q.FD)
 	}
-	return strings.Join([]string{address, strconv.Itoa(q.Port), string(q.Type), fd}, ":")
+	parts := []string{address, strconv.Itoa(q.Port), string(q.Type), fd}
+	if q.Name != "" {
+		parts = append(parts, q.Name)
+	}
+	return strings.Join(parts, ":")
 }
 
 func text(raw json.RawMessage) string {
@@ -248,4 +257,17 @@ func nonNull(raw json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return raw
+}
+
+// String names the query for people.
+func (q *Query) String() string {
+	switch {
+	case q.Name != "":
+		return "the socket named " + strconv.Quote(q.Name)
+	case q.FD >= 0:
+		return "fd:" + strconv.Itoa(q.FD)
+	case q.Type == Pipe:
+		return strconv.Quote(q.Address)
+	}
+	return net.JoinHostPort(q.Address, strconv.Itoa(q.Port))
 }

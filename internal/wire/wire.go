@@ -99,6 +99,7 @@ type Query struct {
 	Data        json.RawMessage
 	ReadableAll bool // unix: mode bits
 	WritableAll bool
+	Name        string // rondo's extension: a passed socket by its name; the members above it are then not given
 }
 
 // Bits of Query.Flags.

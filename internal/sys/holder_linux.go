@@ -1,0 +1,52 @@
+package sys
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// portHolder finds the socket in /proc/net/tcp and tcp6 and its owner among the
+// descriptors of the processes that this one may look at.
+func portHolder(port int) string {
+	inodes := map[string]bool{}
+	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		listeningInodes(table, port, inodes)
+	}
+	if len(inodes) == 0 {
+		return ""
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil || !inodes[target] {
+			continue
+		}
+		pid := strings.Split(link, "/")[2]
+		name, _ := os.ReadFile("/proc/" + pid + "/comm")
+		return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), pid)
+	}
+	return "a process of another user"
+}
+
+// listeningInodes collects "socket:[INODE]" of those that listen on port. Columns as in proc_net_tcp(5).
+func listeningInodes(table string, port int, into map[string]bool) {
+	f, err := os.Open(table)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		col := strings.Fields(lines.Text())
+		if len(col) < 10 || col[3] != "0A" { // TCP_LISTEN
+			continue
+		}
+		_, hex, _ := strings.Cut(col[1], ":")
+		if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port {
+			into["socket:["+col[9]+"]"] = true
+		}
+	}
+}

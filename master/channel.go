@@ -1,0 +1,220 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readBudget = 64 << 10  // bytes one worker may bring in a turn of the loop
+	lastBudget = 4 << 20   // what a dead worker may leave behind; a program it forked may write for ever
+	maxOut     = 256 << 10 // unread answers of one worker; above that nothing more is read from it
+)
+
+// proc is the process of one worker, and the master's end of its channel.
+type proc struct {
+	worker  *worker
+	process *sys.Process // nil until it is started
+	channel int          // -1 when closed
+	reader  *wire.Reader
+	rights  int      // descriptors that came and belong to a line not yet read; they are closed
+	out     []byte   // waits for the channel to take it
+	paused  bool     // too much waits: nothing is read
+	early   []signal // sent before there was a process
+	tail    *tail
+}
+
+// watch waits for what p needs now.
+func (l *loop) watch(p *proc, full bool) {
+	want := sys.Read
+	if p.paused {
+		want = 0
+	}
+	if full || len(p.out) > 0 {
+		want |= sys.Write
+	}
+	if err := l.m.poller.Watch(p.channel, tagChannel<<tagShift|uint64(p.worker.id), want); err != nil {
+		panic(fmt.Sprintf("master: cannot poll the channel of %s: %v", p.worker, err))
+	}
+}
+
+// read takes up to budget bytes from the channel, message by message.
+func (l *loop) read(p *proc, budget int) {
+	for budget > 0 {
+		space := p.reader.Space()
+		n, fds, _, err := sys.Recv(p.channel, space, l.fds[:0])
+		for _, fd := range fds { // a worker has no descriptor that we want
+			sys.Close(fd)
+		}
+		l.fds = fds[:0]
+		p.rights += len(fds)
+		switch {
+		case err == unix.EAGAIN:
+			return
+		case err != nil || n == 0:
+			l.endChannel(p)
+			return
+		}
+		budget -= n
+		p.reader.Add(n)
+		l.lines(p)
+		if p.channel < 0 || p.paused || n < len(space) && len(fds) == 0 {
+			return
+		}
+	}
+}
+
+// lines applies the whole lines that have been read.
+func (l *loop) lines(p *proc) {
+	for {
+		line, err := p.reader.Next()
+		var long *wire.TooLongError
+		switch {
+		case errors.As(err, &long):
+			if long.Envelope {
+				l.answerHandle(p)
+			}
+			l.garbage(p, fmt.Errorf("sent a message of more than %d bytes (max-message), dropped", long.Limit))
+		case line == nil:
+			if p.rights > 0 && !p.reader.Pending() {
+				p.rights = 0
+				l.garbage(p, errors.New("sent descriptors that belong to no message, closed"))
+			}
+			return
+		default:
+			l.message(p, line)
+		}
+		if p.channel < 0 {
+			return
+		}
+	}
+}
+
+func (l *loop) message(p *proc, line []byte) {
+	if err := wire.Parse(line, &l.msg); err != nil {
+		l.garbage(p, fmt.Errorf("sent a line that is not JSON: %.80q", line))
+		return
+	}
+	if l.msg.Envelope {
+		l.answerHandle(p)
+	}
+	l.apply(event{kind: evMessage, worker: p.worker.id, msg: &l.msg})
+}
+
+func (l *loop) garbage(p *proc, err error) {
+	l.apply(event{kind: evGarbage, worker: p.worker.id, err: err})
+}
+
+// answerHandle answers an envelope of a worker: Node holds back all its later
+// messages until it is. The descriptor itself was closed as it came.
+func (l *loop) answerHandle(p *proc) {
+	answer := wire.HandleNackLine
+	if p.rights > 0 {
+		p.rights--
+		answer = wire.HandleAckLine
+	}
+	l.write(p, []byte(answer))
+	for len(l.pending) > 0 {
+		ev := l.pending[0]
+		l.pending = l.pending[1:]
+		l.apply(ev)
+	}
+}
+
+// send passes the connections of h, or gives them back to the table.
+func (l *loop) send(p *proc, h *handoff) {
+	l.fds = l.fds[:0]
+	for _, c := range h.conns {
+		l.fds = append(l.fds, c.fd)
+	}
+	if h.envelope {
+		l.buf = wire.AppendNewConn(l.buf[:0], h.seat.key.quoted, h.seq)
+	} else {
+		l.buf = wire.AppendNewConns(l.buf[:0], h.seat.key.quoted, h.seq, len(h.conns))
+	}
+	if p.channel < 0 || len(p.out) > 0 {
+		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq})
+		return
+	}
+	n, err := sys.Send(p.channel, l.buf, l.fds)
+	if err != nil || n == 0 {
+		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq, err: err})
+		l.cannotWrite(p, err)
+		return
+	}
+	if n < len(l.buf) { // the descriptors went with the first byte
+		p.out = append(p.out, l.buf[n:]...)
+		l.cannotWrite(p, unix.EAGAIN)
+	}
+}
+
+// write sends one line, or keeps what the channel does not take.
+func (l *loop) write(p *proc, b []byte) {
+	if len(p.out) == 0 {
+		n, err := sys.Send(p.channel, b, nil)
+		if err != nil && err != unix.EAGAIN {
+			l.cannotWrite(p, err)
+			return
+		}
+		if b = b[max(n, 0):]; len(b) == 0 {
+			return
+		}
+		l.cannotWrite(p, unix.EAGAIN)
+	}
+	p.out = append(p.out, b...)
+	p.paused = len(p.out) > maxOut
+	l.watch(p, true)
+}
+
+// cannotWrite tells the table that the channel takes no more, for now or for ever.
+func (l *loop) cannotWrite(p *proc, err error) {
+	switch err {
+	case unix.EAGAIN:
+		l.watch(p, true)
+		l.raise(event{kind: evBlocked, worker: p.worker.id})
+	case unix.ETOOMANYREFS:
+		// Too many descriptors of this user are under way: the table waits a little.
+	default: // EPIPE, ECONNRESET: reading will find the end
+		p.out, p.paused = nil, false
+		l.watch(p, false)
+		l.raise(event{kind: evBroken, worker: p.worker.id})
+	}
+}
+
+// writable goes on with what waited.
+func (l *loop) writable(p *proc) {
+	for len(p.out) > 0 {
+		n, err := sys.Send(p.channel, p.out, nil)
+		if err == unix.EAGAIN {
+			return
+		}
+		if err != nil {
+			l.cannotWrite(p, err)
+			l.apply(event{kind: evTick})
+			return
+		}
+		p.out = p.out[n:]
+	}
+	p.out, p.paused = nil, false
+	l.watch(p, false)
+	l.apply(event{kind: evWritable, worker: p.worker.id})
+}
+
+// endChannel closes the channel, which has been read to its end.
+func (l *loop) endChannel(p *proc) {
+	l.closeChannel(p)
+	l.apply(event{kind: evChannelEnd, worker: p.worker.id})
+}
+
+func (l *loop) closeChannel(p *proc) {
+	if p.channel < 0 {
+		return
+	}
+	l.m.poller.Watch(p.channel, 0, 0)
+	sys.Close(p.channel)
+	p.channel, p.out = -1, nil
+}

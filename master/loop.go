@@ -1,0 +1,462 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// What a poller tag names, in its highest byte; the rest is a number.
+const (
+	tagListener uint64 = iota + 1
+	tagChannel
+	tagExit
+)
+
+const tagShift = 56
+
+// acceptBudget is how many connections one listener may bring in a turn of the loop.
+const acceptBudget = 64
+
+// loop is the part of a Master with a clock and descriptors. Everything in it
+// belongs to the goroutine of Run.
+type loop struct {
+	m     *Master
+	cfg   *Config
+	t     *table
+	began time.Time
+	now   instant
+
+	listeners map[int]*listener // by number
+	lastNum   int
+	procs     map[int]*proc // by worker id
+
+	pending  []event     // raised by effects, applied after them
+	toAccept []*listener // likewise
+	ready    []sys.Ready
+	buf      []byte // one outgoing line
+	fds      []int
+	msg      wire.Message
+
+	reloading chan<- error
+	scaling   chan<- error
+	alive     instant // when to tell the watchdog
+	ended     bool
+	err       error
+	helpers   sync.WaitGroup // goroutines that start processes, read their output, read settings
+	output    output
+}
+
+func newLoop(m *Master) (*loop, error) {
+	l := &loop{m: m, cfg: &m.cfg, began: time.Now(), now: 1,
+		listeners: map[int]*listener{}, procs: map[int]*proc{}}
+	l.output = output{out: m.cfg.Stdout, err: m.cfg.Stderr, journal: m.cfg.Journal, name: m.cfg.Name}
+	t, err := configured(l.cfg)
+	if err != nil {
+		return nil, err
+	}
+	l.t = t
+	t.epoch, t.log = l.began, m.log
+	t.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	if err := l.open(); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// configured gives the table with the passed sockets as its listeners.
+func configured(cfg *Config) (*table, error) {
+	t := newTable(&cfg.Settings, cfg.Logger, nil, time.Time{})
+	for _, s := range cfg.Sockets {
+		l, err := passed(s)
+		if err != nil {
+			return nil, err
+		}
+		t.listeners = append(t.listeners, l)
+	}
+	if len(cfg.Sockets) > 0 {
+		return t, t.configure(cfg.Listen)
+	}
+	for _, spec := range cfg.Listen {
+		if spec.Kind == settings.KindFD || spec.Kind == settings.KindUDP {
+			return nil, fmt.Errorf("--listen %s: %s", spec, unbindable[spec.Kind])
+		}
+	}
+	return t, nil
+}
+
+var unbindable = map[settings.Kind]string{
+	settings.KindFD:  "the init system passed no sockets; start it by its socket unit, or name a port",
+	settings.KindUDP: "datagram sockets are not served",
+}
+
+// open takes the passed sockets, or binds what --listen asks for.
+func (l *loop) open() error {
+	for i, s := range l.cfg.Sockets {
+		fd, err := sys.DupFile(s.File)
+		s.File.Close()
+		if err != nil {
+			return fmt.Errorf("master: socket %s: %w", s.Name, err)
+		}
+		l.add(l.t.listeners[i], fd)
+	}
+	if len(l.cfg.Sockets) > 0 {
+		return nil
+	}
+	for _, spec := range l.cfg.Listen {
+		ls, fd, err := bindListen(spec)
+		if err != nil {
+			return fmt.Errorf("--listen %s: %w", spec, err)
+		}
+		l.t.listeners = append(l.t.listeners, ls)
+		l.add(ls, fd)
+	}
+	return nil
+}
+
+// add takes fd as the descriptor of ls.
+func (l *loop) add(ls *listener, fd int) {
+	l.lastNum++
+	ls.fd, ls.num = fd, l.lastNum
+	l.listeners[ls.num] = ls
+}
+
+func (l *loop) run() error {
+	l.apply(event{kind: evStart})
+	if l.cfg.Watchdog > 0 {
+		l.alive = l.now
+	}
+	for !l.ended {
+		l.turn()
+	}
+	return l.err
+}
+
+// turn waits for something to happen and does what follows from it.
+func (l *loop) turn() {
+	var err error
+	l.ready, err = l.m.poller.Wait(l.ready[:0], l.timeout())
+	if err != nil {
+		panic("master: the poller does not wait: " + err.Error())
+	}
+	l.now = instant(time.Since(l.began)) + 1
+	for _, r := range l.ready {
+		l.event(r)
+	}
+	for more := true; more; {
+		select {
+		case f := <-l.m.inbox:
+			f(l)
+		default:
+			more = false
+		}
+	}
+	if l.t.next != 0 && l.now >= l.t.next {
+		l.apply(event{kind: evTick})
+	}
+	if l.alive != 0 && l.now >= l.alive {
+		l.alive = l.now.add(l.cfg.Watchdog)
+		l.cfg.Notify(Event{Alive: true})
+	}
+	l.settle()
+}
+
+// timeout is how long the loop may wait.
+func (l *loop) timeout() time.Duration {
+	next := l.t.next
+	if l.alive != 0 && (next == 0 || l.alive < next) {
+		next = l.alive
+	}
+	switch {
+	case next == 0:
+		return -1
+	case next <= l.now:
+		return 0
+	}
+	return max(0, time.Duration(next-1)-time.Since(l.began))
+}
+
+// event applies one descriptor that is ready.
+func (l *loop) event(r sys.Ready) {
+	num := int(r.Tag & (1<<tagShift - 1))
+	switch r.Tag >> tagShift {
+	case tagListener:
+		if ls := l.listeners[num]; ls != nil && ls.polled {
+			l.accept(ls)
+		}
+	case tagChannel:
+		p := l.procs[num]
+		if p == nil || p.channel < 0 {
+			return
+		}
+		if r.Write {
+			l.writable(p)
+		}
+		if r.Read && p.channel >= 0 && !p.paused {
+			l.read(p, readBudget)
+		}
+	case tagExit:
+		if p := l.procs[num]; p != nil {
+			l.exited(p)
+		}
+	}
+}
+
+// apply gives ev to the table and does what it says, and what follows from that.
+func (l *loop) apply(ev event) {
+	ev.now = l.now
+	l.do(l.t.step(ev))
+	for {
+		switch {
+		case len(l.pending) > 0:
+			ev := l.pending[0]
+			l.pending = l.pending[1:]
+			ev.now = l.now
+			l.do(l.t.step(ev))
+		case len(l.toAccept) > 0:
+			ls := l.toAccept[0]
+			l.toAccept = l.toAccept[1:]
+			l.accept(ls)
+		default:
+			l.pending, l.toAccept = l.pending[:0], l.toAccept[:0]
+			return
+		}
+	}
+}
+
+// settle sends all batches, also those that others could not take.
+func (l *loop) settle() {
+	for len(l.t.dirty) > 0 {
+		l.do(l.t.flush())
+		if len(l.pending) > 0 {
+			ev := l.pending[0]
+			l.pending = l.pending[1:]
+			l.apply(ev)
+		}
+	}
+}
+
+func (l *loop) raise(ev event) { l.pending = append(l.pending, ev) }
+
+// accept takes connections from ls while a worker has room.
+func (l *loop) accept(ls *listener) {
+	for range acceptBudget {
+		if !l.t.mayAccept(ls) {
+			l.apply(event{kind: evFull, listener: ls})
+			return
+		}
+		fd, err := sys.Accept(ls.fd)
+		switch err {
+		case nil:
+			l.apply(event{kind: evAccepted, listener: ls, fd: fd})
+		case unix.EAGAIN:
+			l.apply(event{kind: evDrained, listener: ls})
+			return
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			l.apply(event{kind: evAcceptFailed, listener: ls, err: err})
+			return
+		case unix.EINVAL, unix.EBADF, unix.ENOTSOCK, unix.EOPNOTSUPP:
+			l.apply(event{kind: evDeaf, listener: ls, err: err})
+			return
+		default:
+			// accept(2) passes on errors of the one connection (ECONNABORTED and the
+			// network's): it is gone, the next one is not.
+		}
+	}
+	l.apply(event{kind: evMore, listener: ls})
+}
+
+// do carries out effects. What they raise is applied by the caller.
+func (l *loop) do(effects []effect) {
+	for i := range effects {
+		e := &effects[i]
+		switch e.kind {
+		case effSpawn:
+			l.spawn(e.worker)
+		case effSend:
+			l.send(l.procs[e.worker.id], e.handoff)
+		case effLine:
+			if p := l.procs[e.worker.id]; p != nil && p.channel >= 0 {
+				l.write(p, e.line)
+			}
+		case effClose:
+			sys.Close(e.fd)
+		case effAccept:
+			l.toAccept = append(l.toAccept, e.listener)
+		case effPoll:
+			l.poll(e.listener, e.on)
+		case effSignal:
+			l.signal(l.procs[e.worker.id], e.signal)
+		case effBind:
+			l.bind(e.worker, e.seq, e.query)
+		case effUnbind:
+			l.unbind(e.listener)
+		case effRelease:
+			delete(l.procs, e.worker.id)
+		case effNotify:
+			l.cfg.Notify(e.notify)
+		case effDone:
+			l.finish(e.done, e.err)
+		case effExit:
+			l.ended = true
+			if l.err == nil {
+				l.err = e.err
+			}
+		default:
+			panic(fmt.Sprintf("master: unknown effect %d", e.kind))
+		}
+	}
+}
+
+func (l *loop) poll(ls *listener, on bool) {
+	want := sys.Interest(0)
+	if on {
+		want = sys.Read
+	}
+	if err := l.m.poller.Watch(ls.fd, tagListener<<tagShift|uint64(ls.num), want); err != nil {
+		panic(fmt.Sprintf("master: cannot poll %s: %v", ls, err))
+	}
+}
+
+// finish answers the operator who gave the command.
+func (l *loop) finish(c command, err error) {
+	answer := &l.reloading
+	if c == cmdScale {
+		answer = &l.scaling
+	}
+	if *answer != nil {
+		*answer <- err
+		*answer = nil
+	}
+}
+
+// reload reads the settings anew, on a goroutine, and has the table replace the workers.
+func (l *loop) reload(answer chan<- error) {
+	if l.reloading != nil {
+		answer <- ErrBusy
+		return
+	}
+	l.reloading = answer
+	old, next := *l.t.cfg, l.cfg.Next
+	l.helpers.Go(func() { // ends with Next, whose context ends with Run
+		cfg, err := nextSettings(context.Background(), old, next)
+		l.m.send(func(l *loop) { l.apply(event{kind: evReload, cfg: cfg, err: err}) })
+	})
+}
+
+// nextSettings gives the settings of the next generation, or why there is none.
+func nextSettings(ctx context.Context, old settings.Settings, next func(context.Context) (settings.Settings, error)) (*settings.Settings, error) {
+	s := old
+	if next != nil {
+		var err error
+		if s, err = next(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s, err := s.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	if fixed := settings.Diff(old, s); len(fixed) > 0 {
+		return nil, fmt.Errorf("%s cannot change while it runs; restart the service", joinWords(fixed))
+	}
+	if _, err := settings.CheckCommand(s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+func (l *loop) scale(n int, answer chan<- error) {
+	if l.scaling != nil {
+		answer <- errors.New("another scale is in progress; try again when it has ended")
+		return
+	}
+	l.scaling = answer
+	l.apply(event{kind: evScale, n: n})
+}
+
+// one applies an operator's word on one worker.
+func (l *loop) one(kind eventKind, id int) error {
+	w := l.t.workers[id]
+	if w == nil {
+		return fmt.Errorf("there is no worker %d; status lists them", id)
+	}
+	if kind == evDrainWorker {
+		if err := l.t.mayReplace(w); err != nil {
+			return err
+		}
+	}
+	l.apply(event{kind: kind, worker: id})
+	return nil
+}
+
+func (l *loop) stopNow(cause error) {
+	if l.err == nil {
+		l.err = cause
+	}
+	l.apply(event{kind: evStopNow})
+}
+
+func (l *loop) status() Status {
+	s := l.t.snapshot()
+	s.Version, s.Name, s.PID = Version, l.cfg.Name, os.Getpid()
+	return s
+}
+
+// close frees what the loop holds.
+func (l *loop) close() {
+	for _, ls := range l.listeners {
+		l.unbind(ls)
+	}
+	for _, p := range l.procs {
+		l.abandon(p)
+	}
+	l.output.close()
+	finished := make(chan struct{})
+	go func() { // ends when the helpers have; they need the inbox emptied
+		l.helpers.Wait()
+		close(finished)
+	}()
+	for {
+		select {
+		case <-l.m.inbox: // of helpers that came too late
+		case <-finished:
+			return
+		}
+	}
+}
+
+func (l *loop) signal(p *proc, s signal) {
+	if p == nil {
+		return
+	}
+	if p.process == nil { // being started
+		p.early = append(p.early, s)
+		return
+	}
+	var err error
+	switch s {
+	case sigTerm:
+		err = p.process.Signal(syscall.SIGTERM)
+	case sigKill:
+		err = p.process.Signal(syscall.SIGKILL)
+		p.process.KillGroup()
+	}
+	if err != nil && err != unix.ESRCH {
+		l.m.log.Error("cannot signal worker", p.worker.attrs("err", err)...)
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,214 @@
+package master
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// output gives each worker its standard output and error: a journal stream of its
+// own, or pipes whose lines are written on with the slot before them.
+type output struct {
+	out, err io.Writer
+	journal  string // path of journald's stream socket; empty means pipes
+	name     string
+
+	sync.Mutex // guards writing to out and err, and the fields below
+	readers    map[*os.File]bool
+	closed     bool
+}
+
+const (
+	tailLines  = 20
+	longLine   = 16 << 10               // a longer one is written in parts
+	tailWindow = 250 * time.Millisecond // how long the last lines of a dead worker are waited for
+)
+
+// outputs are the descriptors of one worker to be.
+type outputs struct {
+	o              *output
+	stdout, stderr int
+	journal        string     // JOURNAL_STREAM
+	files          []*os.File // the worker's ends
+	readers        []*os.File
+	follows        []func()
+	tail           *tail
+}
+
+func (o *output) open(t *tail, slot int) (*outputs, error) {
+	if o.journal != "" {
+		return o.stream(t, slot)
+	}
+	s := &outputs{o: o, tail: t}
+	for _, side := range []struct {
+		fd *int
+		to io.Writer
+	}{{&s.stdout, o.out}, {&s.stderr, o.err}} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			s.close()
+			for _, r := range s.readers {
+				r.Close()
+			}
+			return nil, fmt.Errorf("output: %w", err)
+		}
+		// Fd makes the write end blocking, which is what programs expect of stdout.
+		*side.fd = int(w.Fd())
+		s.files, s.readers = append(s.files, w), append(s.readers, r)
+		s.follows = append(s.follows, func() { o.copy(r, side.to, slot, t) })
+	}
+	t.open(2)
+	return s, nil
+}
+
+// stream opens a journal stream, as systemd opens one for a unit. The header is
+// described at sd_journal_stream_fd(3): identifier, unit, priority, level prefix and
+// three forwarding flags, a line each.
+func (o *output) stream(t *tail, slot int) (*outputs, error) {
+	c, err := net.Dial("unix", o.journal)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintf(c, "%s/%d\n\n6\n1\n0\n0\n0\n", o.name, slot); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	f, err := c.(*net.UnixConn).File()
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	fd := int(f.Fd()) // blocking, as a program's output must be; we do not use the socket again
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return &outputs{o: o, tail: t, stdout: fd, stderr: fd, files: []*os.File{f},
+		journal: fmt.Sprintf("%d:%d", st.Dev, st.Ino)}, nil
+}
+
+// follow starts copying what the worker writes; it ends with the last process that
+// has the other end open, or with output.close.
+func (s *outputs) follow(helpers *sync.WaitGroup) {
+	for _, f := range s.follows {
+		helpers.Go(f)
+	}
+}
+
+// close closes the worker's ends in this process.
+func (s *outputs) close() {
+	for _, f := range s.files {
+		f.Close()
+	}
+}
+
+// copy writes each line of r to w, with the slot before it.
+func (o *output) copy(r *os.File, w io.Writer, slot int, t *tail) {
+	defer t.close()
+	defer r.Close()
+	if !o.enter(r) {
+		return
+	}
+	defer o.leave(r)
+	prefix := fmt.Appendf(nil, "[%d] ", slot)
+	in := bufio.NewReaderSize(r, longLine)
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(part) > 0 {
+			part = bytes.TrimSuffix(part, []byte("\n"))
+			line = append(append(append(line[:0], prefix...), part...), '\n')
+			t.add(part)
+			o.Lock()
+			w.Write(line) // where it goes is the operator's; a worker does not stop for it
+			o.Unlock()
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+func (o *output) enter(r *os.File) bool {
+	o.Lock()
+	defer o.Unlock()
+	if o.readers == nil {
+		o.readers = map[*os.File]bool{}
+	}
+	o.readers[r] = true
+	return !o.closed
+}
+
+func (o *output) leave(r *os.File) {
+	o.Lock()
+	defer o.Unlock()
+	delete(o.readers, r)
+}
+
+// close ends every copy, also of pipes that a program left behind still holds.
+func (o *output) close() {
+	o.Lock()
+	defer o.Unlock()
+	o.closed = true
+	for r := range o.readers {
+		r.Close()
+	}
+}
+
+// tail keeps the last lines of one worker.
+type tail struct {
+	sync.Mutex // guards all fields
+	lines      []string
+	sides      int           // not yet ended
+	ended      chan struct{} // closed when both sides have ended
+}
+
+func (t *tail) open(n int) {
+	t.Lock()
+	defer t.Unlock()
+	t.sides, t.ended = n, make(chan struct{})
+}
+
+func (t *tail) add(line []byte) {
+	t.Lock()
+	defer t.Unlock()
+	if len(t.lines) == tailLines {
+		t.lines = append(t.lines[:0], t.lines[1:]...)
+	}
+	t.lines = append(t.lines, string(line))
+}
+
+func (t *tail) close() {
+	t.Lock()
+	defer t.Unlock()
+	if t.sides--; t.sides == 0 {
+		close(t.ended)
+	}
+}
+
+// wait gives the last lines once all have been read, or soon after.
+func (t *tail) wait() string {
+	t.Lock()
+	ended := t.ended
+	t.Unlock()
+	if ended != nil {
+		timer := time.NewTimer(tailWindow)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C: // something the worker started holds its output open
+		}
+	}
+	t.Lock()
+	defer t.Unlock()
+	return strings.Join(t.lines, "\n")
+}
