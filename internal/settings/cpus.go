@@ -12,5 +12,5 @@ func autoWorkers() int {
 	if quota, limited := cpuQuota(); limited {
 		n = min(n, quota)
 	}
-	return max(1, min(n, maxWorkers))
+	return max(1, min(n, MaxWorkers))
 }

@@ -47,7 +47,9 @@ func (k Key) Check(text string) error {
 func Keys() []Key { return append([]Key(nil), keys...) }
 
 const (
-	maxWorkers = 1000    // a bound against slips of the keyboard, not a measured one
+	// MaxWorkers is a bound against slips of the keyboard, not a measured one.
+	MaxWorkers = 1000
+
 	maxWindow  = 200     // so many in flight every Node from 16 to 26 was seen to take
 	minMessage = 4 << 10 // room for every internal message of Node
 	maxMessage = 1 << 30
@@ -61,7 +63,7 @@ var keys = []Key{
 	{Name: "directory", Default: "the current one", Usage: "`DIR` the workers run in", Form: Text,
 		field: func(s *Settings) field { return (*directoryField)(&s.Directory) }},
 	{Name: "workers", Default: "auto", Usage: "`NUMBER` of workers, or auto: what CPU affinity and quota allow", Form: Number,
-		field: func(s *Settings) field { return numberField{&s.Workers, 1, maxWorkers, "auto"} }},
+		field: func(s *Settings) field { return numberField{&s.Workers, 1, MaxWorkers, "auto"} }},
 	{Name: "listen", Usage: "`LISTEN`, as in 8080, http@127.0.0.1:80=3000, unix:/PATH or fd:NAME=3000; repeats", Form: Listens, fixed: true,
 		field: func(s *Settings) field { return (*listenField)(&s.Listen) }},
 	{Name: "bind", Usage: "bind what workers ask for also when sockets were passed", Form: Switch, fixed: true,
@@ -81,9 +83,9 @@ var keys = []Key{
 	{Name: "window", Default: "16", Usage: "`NUMBER` of connections in flight to one worker, at most", Form: Number,
 		field: func(s *Settings) field { return numberField{&s.Window, 1, maxWindow, ""} }},
 	{Name: "surge", Default: "1", Usage: "`NUMBER` of slots replaced at a time", Form: Number,
-		field: func(s *Settings) field { return numberField{&s.Surge, 1, maxWorkers, ""} }},
+		field: func(s *Settings) field { return numberField{&s.Surge, 1, MaxWorkers, ""} }},
 	{Name: "max-draining", Default: "workers", Usage: "`NUMBER` of replaced workers that drain at a time, at most", Form: Number,
-		field: func(s *Settings) field { return numberField{&s.MaxDraining, 1, maxWorkers, ""} }},
+		field: func(s *Settings) field { return numberField{&s.MaxDraining, 1, MaxWorkers, ""} }},
 	{Name: "backoff", Default: "100ms..30s", Usage: "`FIRST..LONGEST` wait before a worker that died is restarted", Form: Text,
 		field: func(s *Settings) field { return backoffField{&s.BackoffMin, &s.BackoffMax} }},
 	{Name: "max-message", Default: "1048576", Usage: "`BYTES` of one message from a worker, at most", Form: Number,

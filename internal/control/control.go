@@ -1,0 +1,56 @@
+// Package control is the master's control socket and its callers: HTTP and JSON
+// over a unix socket that only the master's own user and root can use.
+//
+// The master's side is Path, Listen and Server; the caller's side is Find and
+// Caller. Both sides derive the socket's path from the same environment:
+// $RUNTIME_DIRECTORY, then $XDG_RUNTIME_DIR/rondo/NAME, then rondo-UID/NAME in
+// the directory for temporary files.
+//
+// # Ownership
+//
+// Listen gives a Listener; the Server takes it and closes it when Run returns.
+// The socket and its lock are close-on-exec: a worker never has them.
+//
+// # Errors
+//
+// A Backend says by ErrBusy and ErrNotFound what kind of answer its error is.
+// Everything else is told to the caller in one line and acted on by nobody.
+package control
+
+import (
+	"context"
+	"errors"
+)
+
+// Backend is the master, as the control socket sees it. Its methods are called
+// from several goroutines. The ctx of each ends when the Server stops, not when
+// the caller goes away: what was begun is finished.
+type Backend interface {
+	Status(ctx context.Context) (any, error)       // what GET /v1/status answers, as JSON
+	Reload(ctx context.Context) error              // returns when the reload has ended
+	Scale(ctx context.Context, workers int) error  // returns when it has begun
+	Stop(ctx context.Context) error                // returns when the drain has begun
+	DrainWorker(ctx context.Context, id int) error // returns when it has begun
+	KillWorker(ctx context.Context, id int) error  // returns when it has begun
+}
+
+var (
+	// ErrBusy is in the error of a Backend that cannot do this now but may
+	// later: another reload runs. The answer is 409.
+	ErrBusy = errors.New("busy")
+
+	// ErrNotFound is in the error of a Backend that has no such worker. The
+	// answer is 404.
+	ErrNotFound = errors.New("not found")
+)
+
+// answer is the JSON of an answer that is not a status.
+type answer struct {
+	Error string `json:"error,omitempty"`
+	OK    bool   `json:"ok,omitempty"`
+}
+
+// scaleRequest is the JSON that POST /v1/scale takes.
+type scaleRequest struct {
+	Workers int `json:"workers"`
+}
