@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs what the tests run, where it is not there yet: systemd-socket-activate
+# and curl by apt, real Node releases and programs by npm, outside the checkout.
+# Prints the directory of the npm packages.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+missing=""
+command -v curl >/dev/null || missing="$missing curl"
+command -v gcc >/dev/null || missing="$missing gcc libc6-dev" # the race detector is cgo
+command -v npm >/dev/null || missing="$missing npm"
+command -v systemd-socket-activate >/dev/null || missing="$missing systemd"
+if [ -n "$missing" ]; then
+	[ "$(id -u)" = 0 ] || { echo "deps: as root: apt-get install$missing" >&2; exit 1; }
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq >&2
+	# shellcheck disable=SC2086 # a list of packages
+	apt-get install -y -qq --no-install-recommends $missing >&2
+fi
+
+sum=$(cat "$here/npm/package-lock.json" | sha256sum | cut -c1-16)
+dir="${XDG_CACHE_HOME:-$HOME/.cache}/rondo/npm-$sum"
+if [ ! -e "$dir/complete" ]; then
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	cp "$here/npm/package.json" "$here/npm/package-lock.json" "$here/npm/.npmrc" "$dir"
+	(cd "$dir" && npm ci --silent --no-progress >&2)
+	touch "$dir/complete"
+fi
+echo "$dir"
