@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/master"
+)
+
+// program runs a program that listens on 3000 behind a passed socket.
+func program(t *testing.T, script string, change func(*master.Config)) (*service, net.Addr) {
+	t.Helper()
+	exe, modules := node(t, 20), npm(t)
+	before := takeCensus()
+	sock := passSocket(t, "tcp", "127.0.0.1:0", "web")
+	cfg := master.Config{Settings: quick([]string{exe, "testdata/" + script}, 2), Sockets: []activation.Socket{sock}}
+	cfg.Listen = []settings.Listen{{Kind: settings.KindFD, FD: "web", Want: &settings.Want{Port: 3000}}}
+	cfg.Env = append([]string{"NODE_PATH=" + modules}, os.Environ()...)
+	if change != nil {
+		change(&cfg)
+	}
+	s := launch(t, cfg, before)
+	s.await(func(e master.Event) bool { return e.Ready })
+	return s, sock.Addr
+}
+
+func TestExpressRunsUnmodified(t *testing.T) {
+	s, address := program(t, "express.js", nil)
+	inTurn(t, s, address, 2, 3)
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	inTurn(t, s, address, 2, 3)
+}
+
+// webSocket is a connection after its upgrade (RFC 6455), good for short text messages.
+type webSocket struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dialWebSocket(t *testing.T, a net.Addr) *webSocket {
+	t.Helper()
+	c, err := net.Dial(a.Network(), a.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	var key [16]byte
+	rand.Read(key[:])
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+		base64.StdEncoding.EncodeToString(key[:]))
+	ws := &webSocket{c, bufio.NewReader(c)}
+	c.SetDeadline(time.Now().Add(patience))
+	r, err := http.ReadResponse(ws.in, nil)
+	if err != nil || r.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("upgrade: %v, %v", r, err)
+	}
+	return ws
+}
+
+// echo sends text and gives the first word of the answer: who answered.
+func (ws *webSocket) echo(text string) (who string, err error) {
+	frame := append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...) // masked with zero
+	if _, err := ws.Write(frame); err != nil {
+		return "", err
+	}
+	op, answer, err := ws.read()
+	if err != nil {
+		return "", err
+	}
+	who, back, _ := strings.Cut(answer, " ")
+	if op != 1 || back != text {
+		return "", fmt.Errorf("frame %d %q, want text %q", op, answer, text)
+	}
+	return who, nil
+}
+
+func (ws *webSocket) read() (op byte, payload string, err error) {
+	var head [2]byte
+	if _, err := io.ReadFull(ws.in, head[:]); err != nil {
+		return 0, "", err
+	}
+	n := int(head[1] & 0x7f)
+	if n == 126 {
+		var long [2]byte
+		if _, err := io.ReadFull(ws.in, long[:]); err != nil {
+			return 0, "", err
+		}
+		n = int(binary.BigEndian.Uint16(long[:]))
+	}
+	b := make([]byte, n)
+	_, err = io.ReadFull(ws.in, b)
+	return head[0] & 0x0f, string(b), err
+}
+
+func TestWebSocketLivesThroughAReloadUntilItEnds(t *testing.T) {
+	s, address := program(t, "ws.js", nil)
+	ws := dialWebSocket(t, address)
+	who, err := ws.echo("before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // max-draining is 2: the third reload must not wait for ever
+		if err := s.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after, err := ws.echo("after")
+		if err != nil || after != who {
+			t.Fatalf("answered by %q, %v; want %s as before", after, err, who)
+		}
+	}
+	s.until("down to the two new workers and the one that drains",
+		func(st master.Status) bool { return len(st.Workers) == 3 })
+	ws.Close()
+	s.until("rid of the drained worker", func(st master.Status) bool { return len(st.Workers) == 2 })
+	if cut := s.status().Reload.Cut; cut != 0 {
+		t.Errorf("cut = %d, want 0", cut)
+	}
+}
+
+func TestWebSocketIsCutAtDrainTimeoutAndCounted(t *testing.T) {
+	s, address := program(t, "ws.js", func(cfg *master.Config) { cfg.DrainTimeout = 300 * time.Millisecond })
+	ws := dialWebSocket(t, address)
+	if _, err := ws.echo("before"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ws.read(); err == nil {
+		t.Error("the connection still gives frames, want its end")
+	}
+	s.until("rid of the cut worker", func(st master.Status) bool { return len(st.Workers) == 2 })
+	if cut := s.status().Reload.Cut; cut != 1 {
+		t.Errorf("cut = %d, want 1", cut)
+	}
+}
