@@ -133,7 +133,7 @@ func New(cfg Config) (*Ledger, error) {
 // finished, each within DialTimeout and Hang, their retries too. The only error is
 // that nothing was sent. Run may be called again; ids then start anew.
 func (l *Ledger) Run(ctx context.Context) (Report, error) {
-	began := time.Now()
+	began, retries := time.Now(), synRetries()
 	all := make([]*books, l.cfg.Clients)
 	var callers sync.WaitGroup
 	for n := range all {
@@ -144,10 +144,23 @@ func (l *Ledger) Run(ctx context.Context) (Report, error) {
 	callers.Wait()
 	report := l.settle(all)
 	report.Took = time.Since(began)
+	report.SYNRetries = -1
+	if after := synRetries(); retries >= 0 && after >= 0 {
+		report.SYNRetries = after - retries
+	}
 	if report.Sent == 0 {
 		return report, fmt.Errorf("ledger: nothing sent: %w", context.Cause(ctx))
 	}
 	return report, nil
+}
+
+// synRetries reads the kernel's counter; -1 where there is none.
+func synRetries() int {
+	o, err := Overflows()
+	if err != nil {
+		return -1
+	}
+	return int(o.Retries)
 }
 
 // requestID is the id of a first attempt; retryID that of its retry.

@@ -8,6 +8,7 @@ import "fmt"
 type Overflow struct {
 	Overflows uint64 // ListenOverflows: the queue was full
 	Drops     uint64 // ListenDrops: for that or any other reason
+	Retries   uint64 // TCPSynRetrans: SYNs that were sent again, from here
 }
 
 // Overflows reads the kernel's counters, which are of the whole network

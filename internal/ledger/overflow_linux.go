@@ -49,6 +49,8 @@ func counters(names, values []string) (Overflow, error) {
 			to = &o.Overflows
 		case "ListenDrops":
 			to = &o.Drops
+		case "TCPSynRetrans":
+			to = &o.Retries
 		default:
 			continue
 		}
@@ -59,8 +61,8 @@ func counters(names, values []string) (Overflow, error) {
 		*to = n
 		found++
 	}
-	if found != 2 {
-		return Overflow{}, errors.New("TcpExt has not both ListenOverflows and ListenDrops")
+	if found != 3 {
+		return Overflow{}, errors.New("TcpExt has not all of ListenOverflows, ListenDrops and TCPSynRetrans")
 	}
 	return o, nil
 }

@@ -5,16 +5,16 @@ import (
 	"testing"
 )
 
-const netstat = `TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits
-TcpExt: 1 23 45 6
+const netstat = `TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits TCPSynRetrans
+TcpExt: 1 23 45 6 78
 IpExt: InNoRoutes ListenDrops
 IpExt: 7 8
 `
 
 func TestCountersAreFoundByName(t *testing.T) {
 	for text, want := range map[string]Overflow{
-		netstat: {Overflows: 23, Drops: 45},
-		"IpExt: a\nIpExt: 1\n\nTcpExt: ListenDrops ListenOverflows\nTcpExt: 1 2\n": {Overflows: 2, Drops: 1},
+		netstat: {Overflows: 23, Drops: 45, Retries: 78},
+		"IpExt: a\nIpExt: 1\n\nTcpExt: ListenDrops TCPSynRetrans ListenOverflows\nTcpExt: 1 3 2\n": {Overflows: 2, Drops: 1, Retries: 3},
 	} {
 		if got, err := parseNetstat(text); err != nil || got != want {
 			t.Errorf("parseNetstat(%q) = %+v, %v, want %+v", text, got, err, want)
@@ -24,6 +24,7 @@ func TestCountersAreFoundByName(t *testing.T) {
 		"", "TcpExt: ListenDrops ListenOverflows\n",
 		"TcpExt: ListenDrops ListenOverflows\nTcpExt: 1\n",
 		"TcpExt: ListenDrops\nTcpExt: 1\n",
+		"TcpExt: ListenDrops ListenOverflows\nTcpExt: 1 2\n",
 		"TcpExt: ListenDrops ListenOverflows\nTcpExt: 1 -2\n",
 	} {
 		if got, err := parseNetstat(text); err == nil {

@@ -30,7 +30,8 @@ func TestCheckFindsWhatDoesNotBalance(t *testing.T) {
 		"6 answered, but 7 by workers":             func(r *Report) { r.Workers[Who{}]++ },
 		"6 answered, but 5 by generations":         func(r *Report) { r.Generations[1]-- },
 		"1 answers too many":                       func(r *Report) { r.Twice = 1 },
-		"1 connects took 900ms or more":            func(r *Report) { r.SlowConnects = 1 },
+		"1 connects took 900ms or more":            func(r *Report) { r.SlowConnects, r.SYNRetries = 1, 1 },
+		"2 connects took 900ms or more":            func(r *Report) { r.SlowConnects, r.SYNRetries = 2, -1 },
 		"nothing was sent":                         func(r *Report) { r.Sent = 0 },
 	} {
 		r := balanced()
