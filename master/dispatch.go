@@ -65,6 +65,7 @@ type handoff struct {
 	at       instant
 	envelope bool // plain newconn: an ACK comes before the answer
 	acked    bool
+	unseen   bool // acknowledged when its listener was closed already: no application got it
 	done     bool
 }
 
@@ -187,7 +188,7 @@ func (t *table) handleAck(w *worker, arrived bool) {
 			continue
 		}
 		if arrived {
-			h.acked = true
+			h.acked, h.unseen = true, h.seat.key.closed
 			return
 		}
 		t.rest(h.seat)
@@ -295,6 +296,8 @@ func (w *worker) find(seq int64) *handoff {
 
 // abandon settles what a worker held unanswered when its channel ended. What it
 // acknowledged may have reached its application: that is closed, not given again.
+// Unless its word that it closed the listener came before the ACK: a Node worker that
+// drains would then have refused, and closes its channel before it has said so.
 func (t *table) abandon(w *worker) {
 	var back []*conn
 	for i := w.head; i < len(w.sent); i++ {
@@ -304,10 +307,10 @@ func (t *table) abandon(w *worker) {
 		}
 		for _, c := range h.conns {
 			switch {
-			case h.acked:
+			case h.acked && !h.unseen:
 				t.count.Ambiguous++
 				t.close(c)
-			case h.seq < 0: // never sent
+			case h.seq < 0 || h.unseen: // never sent, or as good as refused
 				back = append(back, c)
 			case c.deaths+1 >= maxDeaths:
 				t.log.Warn("connection closed: two workers died before they took it",

@@ -327,6 +327,7 @@ func (t *table) closeKey(w *worker, name string) {
 		return
 	}
 	t.unseatKey(k)
+	k.closed = true
 	delete(w.keys, name)
 	if w.want == down {
 		return

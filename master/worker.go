@@ -92,6 +92,7 @@ type key struct {
 	port      int // as answered
 	seats     []*seat
 	listening bool
+	closed    bool
 }
 
 // handle is what a query was resolved to, the same for all workers that ask it.
