@@ -51,7 +51,9 @@ func start(t *testing.T, cfg master.Config, env ...string) *service {
 	address := ln.Addr().String()
 	cfg.Sockets = []activation.Socket{{Name: "web", Kind: activation.TCP, Addr: ln.Addr(), Listening: true, File: f}}
 	ln.Close()
-	cfg.Env = append(append(env, "TEST_LISTEN="+address), os.Environ()...) // of a name given twice the first counts
+	// Of a name given twice the first counts. A worker under the race detector would
+	// linger for a second when it exits.
+	cfg.Env = append(append(env, "TEST_LISTEN="+address, "GORACE=atexit_sleep_ms=0"), os.Environ()...)
 	s := launch(t, cfg, before)
 	s.address = address
 	s.await(func(e master.Event) bool { return e.Ready })
