@@ -79,24 +79,13 @@ func digits(b []byte) (n int64, rest []byte, ok bool) {
 	return n, b[i:], true
 }
 
-// object holds the members that mean something in any message. Raw, because
-// releases of Node differ in the JSON type of several.
-type object struct {
-	Cmd, Msg, Act, Seq, Ack                json.RawMessage
-	Key, Accepted, Refused, Errno, Data, N json.RawMessage
-	Sockname, Rondo                        json.RawMessage
-	Address, Port, AddressType, FD, Index  json.RawMessage
-	Flags, Backlog, ReadableAll            json.RawMessage
-	WritableAll                            json.RawMessage
-}
-
 func parseObject(line []byte, m *Message) {
 	var o object
-	if err := json.Unmarshal(line, &o); err != nil { // valid JSON, so: not an object
+	if !o.read(line) {
 		m.Kind, m.Body = User, line
 		return
 	}
-	cmd := text(o.Cmd)
+	cmd := text(o.cmd)
 	switch {
 	case len(cmd) <= len("NODE_") || !strings.HasPrefix(cmd, "NODE_"):
 		m.Kind, m.Body = User, line
@@ -106,10 +95,10 @@ func parseObject(line []byte, m *Message) {
 		m.Kind = HandleNack
 	case cmd == "NODE_HANDLE" && !m.Envelope:
 		m.Envelope = true
-		if o.Msg == nil {
-			o.Msg = json.RawMessage("null")
+		if o.msg == nil {
+			o.msg = json.RawMessage("null")
 		}
-		parseObject(o.Msg, m)
+		parseObject(o.msg, m)
 	case cmd == "NODE_CLUSTER":
 		o.cluster(m)
 	default:
@@ -119,9 +108,9 @@ func parseObject(line []byte, m *Message) {
 
 // cluster decodes a message of the cluster module.
 func (o *object) cluster(m *Message) {
-	m.Seq, m.Ack = number(o.Seq, -1), number(o.Ack, -1)
-	m.Key = text(o.Key)
-	switch act := text(o.Act); act {
+	m.Seq, m.Ack = number(o.seq, -1), number(o.ack, -1)
+	m.Key = text(o.key)
+	switch act := text(o.act); act {
 	case "":
 		if m.Ack >= 0 {
 			o.answer(m)
@@ -129,7 +118,7 @@ func (o *object) cluster(m *Message) {
 	case "online":
 		m.Kind = Online
 		var ext struct{ Batch json.RawMessage }
-		if json.Unmarshal(o.Rondo, &ext) == nil {
+		if json.Unmarshal(o.rondo, &ext) == nil {
 			m.Batch = int(min(max(number(ext.Batch, 0), 0), MaxBatch))
 		}
 	case "queryServer", "listening":
@@ -145,7 +134,7 @@ func (o *object) cluster(m *Message) {
 	case "newconn":
 		m.Kind = NewConn
 	case "rondo.newconns":
-		m.Kind, m.N = NewConns, int(min(max(number(o.N, 0), 0), MaxBatch))
+		m.Kind, m.N = NewConns, int(min(max(number(o.n, 0), 0), MaxBatch))
 	case "disconnect":
 		m.Kind = Disconnect
 	default:
@@ -155,39 +144,39 @@ func (o *object) cluster(m *Message) {
 
 func (o *object) answer(m *Message) {
 	m.Kind = Answer
-	m.Accepted = truth(o.Accepted)
-	m.Errno = int(number(o.Errno, 0))
-	m.Data = nonNull(o.Data)
+	m.Accepted = truth(o.accepted)
+	m.Errno = int(number(o.errno, 0))
+	m.Data = nonNull(o.data)
 	var refused []int
-	if json.Unmarshal(o.Refused, &refused) == nil {
+	if json.Unmarshal(o.refused, &refused) == nil {
 		m.Refused = refused
 	}
 	var name Sockname
-	if s := nonNull(o.Sockname); s != nil && json.Unmarshal(s, &name) == nil {
+	if s := nonNull(o.sockname); s != nil && json.Unmarshal(s, &name) == nil {
 		m.Sockname = &name
 	}
 }
 
 func (o *object) query() *Query {
 	q := &Query{
-		Address:     text(o.Address),
-		Port:        int(number(o.Port, 0)),
-		Type:        AddressType(text(o.AddressType)),
-		FD:          int(number(o.FD, -1)),
-		Index:       int(number(o.Index, 0)),
-		Flags:       int(number(o.Flags, 0)),
-		Backlog:     int(max(number(o.Backlog, 0), 0)),
-		Data:        nonNull(o.Data),
-		ReadableAll: truth(o.ReadableAll),
-		WritableAll: truth(o.WritableAll),
+		Address:     text(o.address),
+		Port:        int(number(o.port, 0)),
+		Type:        AddressType(text(o.addressType)),
+		FD:          int(number(o.fd, -1)),
+		Index:       int(number(o.index, 0)),
+		Flags:       int(number(o.flags, 0)),
+		Backlog:     int(max(number(o.backlog, 0), 0)),
+		Data:        nonNull(o.data),
+		ReadableAll: truth(o.readableAll),
+		WritableAll: truth(o.writableAll),
 	}
 	if q.Type == "" {
-		if n := number(o.AddressType, 0); n != 0 {
+		if n := number(o.addressType, 0); n != 0 {
 			q.Type = AddressType(strconv.FormatInt(n, 10))
 		}
 	}
 	var ext struct{ Name json.RawMessage }
-	if json.Unmarshal(o.Rondo, &ext) == nil {
+	if json.Unmarshal(o.rondo, &ext) == nil {
 		q.Name = text(ext.Name)
 	}
 	return q
@@ -252,11 +241,12 @@ func number(raw json.RawMessage, missing int64) int64 {
 
 func truth(raw json.RawMessage) bool { return string(raw) == "true" }
 
+// nonNull gives a copy of raw, or nil for null.
 func nonNull(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	return raw
+	return bytes.Clone(raw)
 }
 
 // String names the query for people.
