@@ -72,9 +72,7 @@ func (c *channel) send(lines []byte) error {
 func (c *channel) receive(b []byte, fds []int, spare *spare) (n int, got []int, err error) {
 	got = fds
 	rerr := c.raw.Read(func(fd uintptr) bool {
-		spare.mu.Lock() // none may take the place of a spare that is lent
-		defer spare.mu.Unlock()
-		n, got, _, err = sys.Recv(int(fd), b, fds)
+		spare.receive(func() { n, got, _, err = sys.Recv(int(fd), b, fds) })
 		return err != syscall.EAGAIN
 	})
 	if err == nil {

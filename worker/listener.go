@@ -40,6 +40,11 @@ type listener struct {
 // The answer is written whole before any of them can come out of Accept: a worker
 // that dies before it has shown none of them to the application.
 func (w *Worker) connections(prefix []byte, m *wire.Message, want int, fds []int) {
+	if m.Seq < 0 { // there is no way to answer, so nothing can be taken
+		closeAll(fds)
+		w.send(prefix)
+		return
+	}
 	l, room := w.reserve(m.Key, len(fds))
 	closeAll(fds[room:])
 	taken := fds[:room]
@@ -110,17 +115,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		conn, err := l.convert(f)
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-			l.worker.mu.Lock()
-			l.again = append(l.again, f)
-			if l.stopped {
-				l.worker.unclaimed[l] = struct{}{}
-			}
-			l.worker.mu.Unlock()
-			return nil, l.error("accept", os.NewSyscallError("dup", syscall.EMFILE))
+			l.putBack(f)
+			errno, _ := errors.AsType[syscall.Errno](err)
+			return nil, l.error("accept", os.NewSyscallError("dup", errno))
 		}
 		f.Close()
 		if err != nil {
-			l.worker.puzzled("connection dropped before accept", "listener", l.addr, "err", err)
+			l.worker.log.Debug("connection dropped before accept", "listener", l.addr, "err", err)
 			continue
 		}
 		return conn, nil
@@ -148,12 +149,26 @@ func (l *listener) next() *os.File {
 	return sys.NewFile(fd, "connection")
 }
 
+// putBack keeps f for the next call.
+func (l *listener) putBack(f *os.File) {
+	l.worker.mu.Lock()
+	defer l.worker.mu.Unlock()
+	l.again = append(l.again, f)
+	if l.stopped {
+		l.worker.unclaimed[l] = struct{}{}
+	}
+}
+
 // convert makes f what package net's own Accept gives, keep-alive and no-delay
-// included. It borrows f.
+// included. It borrows f, though it may close it early.
 func (l *listener) convert(f *os.File) (net.Conn, error) {
 	conn, err := net.FileConn(f)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		l.worker.spare.lend(func() { conn, err = net.FileConn(f) })
+		l.worker.spare.lend(func() {
+			if conn, err = net.FileConn(f); err == nil {
+				f.Close() // the caller would, but too late for the spare
+			}
+		})
 	}
 	if err != nil {
 		return nil, err

@@ -3,14 +3,17 @@ package worker
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
 )
 
 // guard bounds what a test waits for, so that a hang is a failure with a stack.
@@ -30,6 +33,7 @@ type fakeMaster struct {
 // newMaster gives a master and the worker's end of its channel.
 func newMaster(t *testing.T) (*fakeMaster, int) {
 	t.Helper()
+	census(t)
 	ours, theirs, err := sys.Socketpair()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +55,7 @@ func (m *fakeMaster) close() {
 	m.peers.Close()
 }
 
-// join makes this process's worker of a new master. The worker leaves when the test ends.
+// joinMaster makes this process's worker of a new master. The worker leaves when the test ends.
 func joinMaster(t *testing.T, config Config) (*fakeMaster, *Worker) {
 	t.Helper()
 	m, fd := newMaster(t)
@@ -227,3 +231,27 @@ func (m *fakeMaster) disconnect(keys int) {
 		m.want(wire.Close)
 	}
 }
+
+// taken returns when the worker has taken what was written: the socket is empty.
+func (m *fakeMaster) taken(w *Worker) {
+	m.t.Helper()
+	for deadline := time.Now().Add(guard); ; runtime.Gosched() {
+		var ready int
+		var err error
+		w.channel.raw.Control(func(fd uintptr) {
+			ready, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		})
+		if err != nil && err != unix.EINTR {
+			m.t.Fatal(err)
+		}
+		if err == nil && ready == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatal("the worker does not read")
+		}
+	}
+}
+
+// logTo gives a logger that writes to w.
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -30,23 +30,30 @@ const firstRequest = 5 * time.Second
 // closed by the program is no failure: with the last one, Serve drains as above.
 // Several calls with different servers may run at the same time.
 func Serve(ctx context.Context, w *Worker, srv *http.Server, listeners ...net.Listener) error {
-	t := track(w, srv)
+	if len(listeners) == 0 {
+		return errors.New("worker: Serve without a listener")
+	}
+	return track(w, srv, firstRequest).run(ctx, listeners)
+}
+
+// run is Serve.
+func (t *tracker) run(ctx context.Context, listeners []net.Listener) error {
 	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
-		go func() { ended <- srv.Serve(l) }() // ends with l: at the drain, or by srv.Close
+		go func() { ended <- t.srv.Serve(l) }() // ends with l: at the drain, or by t.srv.Close
 	}
 	err := t.serve(ctx, ended, listeners)
 	if err == nil {
 		err = t.drain(ctx)
 	}
 	if err != nil {
-		srv.Close()
+		t.srv.Close()
 	}
 	for range t.serving {
 		<-ended
 	}
 	if err != nil {
-		srv.Close() // what was accepted since
+		t.srv.Close() // what was accepted since
 	}
 	return err
 }
@@ -66,7 +73,7 @@ func (t *tracker) serve(ctx context.Context, ended <-chan error, listeners []net
 		case <-draining:
 			draining = nil
 			closeForeign(listeners)
-			timer := time.NewTimer(firstRequest)
+			timer := time.NewTimer(t.patience)
 			defer timer.Stop()
 			if !allOurs(listeners) {
 				late = timer.C

@@ -19,7 +19,8 @@ func newSpare() *spare {
 	return s
 }
 
-// lend calls use while the spare's place in the table is free.
+// lend calls use while the spare's place in the table is free. use gives a place
+// back on success.
 func (s *spare) lend(use func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,8 +30,17 @@ func (s *spare) lend(use func()) {
 	s.refill()
 }
 
-// refill takes the place back. Without success the next lend is of no help, but
-// tries again after.
+// receive calls recv, which may open descriptors, when none of them can take the
+// place of a spare that is lent or was lost.
+func (s *spare) receive(recv func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		s.refill()
+	}
+	recv()
+}
+
 func (s *spare) refill() { s.file, _ = os.Open(os.DevNull) }
 
 func (s *spare) close() {

@@ -16,9 +16,10 @@ import (
 // connection end without an answer. So Shutdown must wait until each has reached its
 // handler.
 type tracker struct {
-	worker  *Worker
-	srv     *http.Server
-	serving int // listeners that have not ended
+	worker   *Worker
+	srv      *http.Server
+	patience time.Duration // how long into the drain a first request may take
+	serving  int           // listeners that have not ended
 
 	handlers sync.WaitGroup
 
@@ -38,8 +39,8 @@ type mark struct {
 }
 
 // track wraps the hooks of srv.
-func track(w *Worker, srv *http.Server) *tracker {
-	t := &tracker{worker: w, srv: srv, fresh: map[net.Conn]struct{}{}}
+func track(w *Worker, srv *http.Server, patience time.Duration) *tracker {
+	t := &tracker{worker: w, srv: srv, patience: patience, fresh: map[net.Conn]struct{}{}}
 	handler, state, connContext := srv.Handler, srv.ConnState, srv.ConnContext
 	if handler == nil {
 		handler = http.DefaultServeMux
@@ -62,7 +63,13 @@ func track(w *Worker, srv *http.Server) *tracker {
 		}
 		return ctx
 	}
-	srv.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	srv.Handler = t.handle(handler)
+	return t
+}
+
+// handle wraps the handler of the program.
+func (t *tracker) handle(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		t.handlers.Add(1)
 		defer t.handlers.Done()
 		if m, ok := r.Context().Value(markKey{}).(*mark); ok && !m.served.Load() {
@@ -70,7 +77,7 @@ func track(w *Worker, srv *http.Server) *tracker {
 			t.remove(m.conn)
 		}
 		select {
-		case <-w.draining:
+		case <-t.worker.draining:
 			if r.Header.Get("Upgrade") == "" { // an upgrade has its own Connection header
 				rw.Header().Set("Connection", "close")
 			}
@@ -78,7 +85,6 @@ func track(w *Worker, srv *http.Server) *tracker {
 		}
 		handler.ServeHTTP(rw, r)
 	})
-	return t
 }
 
 func (t *tracker) add(c net.Conn) {
@@ -99,7 +105,7 @@ func (t *tracker) remove(c net.Conn) {
 
 // drain returns when nothing is left, or when ctx ends.
 func (t *tracker) drain(ctx context.Context) error {
-	timer := time.NewTimer(firstRequest)
+	timer := time.NewTimer(t.patience)
 	defer timer.Stop()
 	select {
 	case <-t.none():
