@@ -1,24 +1,55 @@
-# rondo: build, run, check and test. Each target says what it needs and installs it.
+# rondo: build, run, check and test. Each target installs what it needs and lacks.
 
-GO       ?= go
-BIN      := bin/rondo
-PACKAGES := ./...
+SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
-.PHONY: build run check test soak fuzz deps clean
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
+LDFLAGS := -X github.com/rondokit/rondo/master.Version=$(VERSION)
+FUZZ    ?= 20s
+
+# One seed for everything random in a run; RONDO_SEED=N repeats it.
+export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+
+.PHONY: build run lint check test soak fuzz deps clean
 
 build:
-	$(GO) build -o $(BIN) ./cmd/rondo
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
 
 run: build
-	$(BIN) demo
+	bin/rondo demo
 
-# The gate before each commit: format, vet for both platforms, staticcheck, race tests.
-check:
+# Format, vet for both platforms, staticcheck.
+lint:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
-	GOOS=linux $(GO) vet $(PACKAGES)
-	GOOS=darwin $(GO) vet $(PACKAGES)
-	$(GO) tool staticcheck $(PACKAGES)
-	$(GO) test -race -shuffle=on -short $(PACKAGES)
+	GOOS=linux $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The gate before each commit.
+check: deps lint
+	$(GO) test -race -shuffle=on -short ./...
+
+# Everything, with the counts of a soak divided by ten.
+test: deps lint
+	@echo "seed $(RONDO_SEED)"
+	$(GO) test -race -shuffle=on ./...
+
+# Everything, with the counts in full.
+soak: deps
+	@echo "seed $(RONDO_SEED)"
+	RONDO_SOAK=1 $(GO) test -race -shuffle=on -count=1 -timeout=60m -v ./e2e | grep -E '^(e2e:|---|\s+---|FAIL|ok|panic)|_test.go:'
+
+# Each fuzz test for FUZZ.
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$p; \
+		done; \
+	done
+
+deps:
+	@e2e/deps.sh >/dev/null
 
 clean:
 	rm -rf bin dist

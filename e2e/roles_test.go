@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/rondokit/rondo/internal/ledger"
 	"github.com/rondokit/rondo/worker"
@@ -14,15 +16,18 @@ import (
 var roles = map[string]func() int{
 	"go":   goWorker,
 	"fail": func() int { fmt.Println("this program is broken"); return 3 },
+
+	"failslot":  func() int { return unlessSlot(os.Getenv("TEST_FAIL_SLOT"), goWorker) },
+	"deaf":      deafWorker,
+	"waitready": func() int { return serve(worker.Config{WaitReady: true}) },
+	"stubborn":  stubbornWorker,
 }
 
 // goWorker is an HTTP server on the Go library. TEST_LISTEN is the address.
-func goWorker() int {
-	if os.Getenv("TEST_BROKEN") != "" {
-		fmt.Println("this version is broken")
-		return 3
-	}
-	w, err := worker.Join(worker.Config{})
+func goWorker() int { return serve(worker.Config{}) }
+
+func serve(cfg worker.Config) int {
+	w, err := worker.Join(cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -33,11 +38,48 @@ func goWorker() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if cfg.WaitReady {
+		if err := w.Ready(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	if err := worker.Serve(context.Background(), w, &http.Server{Handler: ledger.Handler(who)}, ln); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
+}
+
+// unlessSlot fails in one slot and is run in the others.
+func unlessSlot(slot string, run func() int) int {
+	if os.Getenv("RONDO_SLOT") == slot {
+		return 3
+	}
+	return run()
+}
+
+// deafWorker joins and never listens.
+func deafWorker() int {
+	w, err := worker.Join(worker.Config{})
+	if err != nil {
+		return 1
+	}
+	<-w.Draining()
+	return 0
+}
+
+// stubbornWorker listens, and neither drains nor heeds SIGTERM.
+func stubbornWorker() int {
+	signal.Ignore(syscall.SIGTERM)
+	w, err := worker.Join(worker.Config{})
+	if err != nil {
+		return 1
+	}
+	if _, err := w.Listen(context.Background(), "tcp", os.Getenv("TEST_LISTEN")); err != nil {
+		return 1
+	}
+	select {}
 }
 
 func network() string {

@@ -196,7 +196,7 @@ const goRole = roleVar + "=go"
 
 // quick are settings under which restarts do not hold up a test.
 func quick(command []string, workers int) settings.Settings {
-	return settings.Settings{Command: command, Workers: workers,
+	return settings.Settings{Name: "app", Command: command, Workers: workers,
 		BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond}
 }
 
