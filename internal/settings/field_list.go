@@ -29,7 +29,7 @@ func CheckName(name string) error {
 	}
 	for i := range len(name) {
 		if !nameByte(name[i]) || i == 0 && strings.IndexByte("._-", name[0]) >= 0 {
-			return fmt.Errorf("%q is not a name of letters, digits, \".\", \"_\" and \"-\", a letter or digit first: set one, like app", name)
+			return fmt.Errorf("%q is not a name of letters, digits, \".\", \"_\" and \"-\", a letter or digit first, like app", name)
 		}
 	}
 	return nil

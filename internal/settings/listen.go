@@ -152,7 +152,11 @@ func (l *Listen) setSocket(s string) *problem {
 		return &problem{part: "SOCKET", what: fmt.Sprintf("starts with %q, which is not said", kind+":"), like: "127.0.0.1:80"}
 	default:
 		l.Kind = KindTCP
-		ip, port, p := parseAddress(s, "127.0.0.1:80")
+		like := "80"
+		if prefixed {
+			like = "127.0.0.1:80"
+		}
+		ip, port, p := parseAddress(s, like)
 		l.IP, l.Port = ip, port
 		return p
 	}

@@ -50,7 +50,7 @@ func TestParseListenSaysWhichPartWhereAndWhatWouldBeRight(t *testing.T) {
 		"80@80":                             `NAME at column 1 is all digits, which reads as a port`,
 		"h p@80":                            `NAME at column 2 has " "`,
 		"http@":                             `SOCKET at column 6 is empty`,
-		"http@80x":                          `PORT at column 6 "80x" is not a number`,
+		"http@80x":                          `PORT at column 6 "80x" is not a number, right would be "80"`,
 		"0":                                 `PORT at column 1 0 is not from 1 to 65535`,
 		"65536":                             `PORT at column 1 65536 is not from 1 to 65535`,
 		"-1":                                `PORT at column 1 "-1" is not a number`,

@@ -24,6 +24,10 @@ type Sources struct {
 
 	// File is the path of NAME.toml; empty means none.
 	File string
+
+	// DefaultName is the name where no source has one; empty means the base
+	// name of COMMAND. A reload keeps the name by it when COMMAND changes.
+	DefaultName string
 }
 
 // Load reads and resolves the settings: flags win over the environment, which
@@ -48,6 +52,7 @@ func (src Sources) Load() (Settings, error) {
 	if len(s.Command) == 0 && src.File != "" {
 		return Settings{}, fmt.Errorf("%s: no command: add one, like command = [\"node\", \"server.js\"]", src.File)
 	}
+	setDefault(&s.Name, src.DefaultName)
 	return s.Resolve()
 }
 

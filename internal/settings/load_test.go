@@ -89,6 +89,19 @@ func TestFlagsWinOverTheEnvironmentOverTheFile(t *testing.T) {
 	}
 }
 
+func TestAServiceKeepsItsNameWhenItsCommandChanges(t *testing.T) {
+	src := Sources{Command: []string{"server-1"}}
+	old, err := src.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Command, src.DefaultName = []string{"server-2"}, old.Name
+	s, err := src.Load()
+	if err != nil || s.Name != "server-1" || Diff(old, s) != nil {
+		t.Errorf("Load() with another COMMAND = name %q, %v, Diff %q, want server-1 and none", s.Name, err, Diff(old, s))
+	}
+}
+
 func TestLoadReadsTheFileAnewEachTime(t *testing.T) {
 	src := Sources{File: writeFile(t, "a.toml", "command = [\"x\"]\nworkers = 1\n")}
 	for want := 1; want <= 3; want++ {
