@@ -17,7 +17,7 @@ import (
 
 const (
 	maxAnswer  = 16 << 20         // bytes; a status of MaxWorkers is far below
-	quickReply = 10 * time.Second // for all but a reload
+	quickReply = 10 * time.Second // for what only begins, and for status
 )
 
 // A Caller gives orders to one master.
@@ -52,28 +52,29 @@ func (c *Caller) Reload(ctx context.Context) error {
 	return c.do(ctx, "POST", "/v1/reload", nil, nil)
 }
 
-// Scale asks for so many workers and returns when that has begun.
+// Scale asks for so many workers and returns when all are ready, however long
+// that takes. If ctx ends first it goes on.
 func (c *Caller) Scale(ctx context.Context, workers int) error {
-	return c.quick(ctx, "/v1/scale", scaleRequest{Workers: workers})
+	return c.do(ctx, "POST", "/v1/scale", scaleRequest{Workers: workers}, nil)
 }
 
 // Stop returns when the master has begun to drain; it then exits.
-func (c *Caller) Stop(ctx context.Context) error { return c.quick(ctx, "/v1/stop", nil) }
+func (c *Caller) Stop(ctx context.Context) error { return c.quick(ctx, "/v1/stop") }
 
 // DrainWorker returns when the worker with this id has begun to drain.
 func (c *Caller) DrainWorker(ctx context.Context, id int) error {
-	return c.quick(ctx, "/v1/workers/"+strconv.Itoa(id)+"/drain", nil)
+	return c.quick(ctx, "/v1/workers/"+strconv.Itoa(id)+"/drain")
 }
 
 // KillWorker returns when the worker with this id has been sent SIGKILL.
 func (c *Caller) KillWorker(ctx context.Context, id int) error {
-	return c.quick(ctx, "/v1/workers/"+strconv.Itoa(id)+"/kill", nil)
+	return c.quick(ctx, "/v1/workers/"+strconv.Itoa(id)+"/kill")
 }
 
-func (c *Caller) quick(ctx context.Context, path string, request any) error {
+func (c *Caller) quick(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, quickReply)
 	defer cancel()
-	return c.do(ctx, "POST", path, request, nil)
+	return c.do(ctx, "POST", path, nil, nil)
 }
 
 // do asks once. A nil result means that only the error counts.

@@ -13,14 +13,11 @@
 //
 // # Errors
 //
-// A Backend says by ErrBusy and ErrNotFound what kind of answer its error is.
-// Everything else is told to the caller in one line and acted on by nobody.
+// A Backend says by Busy that an error is a conflict. Everything else is told to
+// the caller in one line and acted on by nobody.
 package control
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // Backend is the master, as the control socket sees it. Its methods are called
 // from several goroutines. The ctx of each ends when the Server stops, not when
@@ -28,21 +25,19 @@ import (
 type Backend interface {
 	Status(ctx context.Context) (any, error)       // what GET /v1/status answers, as JSON
 	Reload(ctx context.Context) error              // returns when the reload has ended
-	Scale(ctx context.Context, workers int) error  // returns when it has begun
+	Scale(ctx context.Context, workers int) error  // returns when all workers are ready
 	Stop(ctx context.Context) error                // returns when the drain has begun
 	DrainWorker(ctx context.Context, id int) error // returns when it has begun
 	KillWorker(ctx context.Context, id int) error  // returns when it has begun
 }
 
-var (
-	// ErrBusy is in the error of a Backend that cannot do this now but may
-	// later: another reload runs. The answer is 409.
-	ErrBusy = errors.New("busy")
+// Busy is err, marked as one that is no fault: the master cannot do this now but
+// may later. The answer is 409 then.
+func Busy(err error) error { return busy{err} }
 
-	// ErrNotFound is in the error of a Backend that has no such worker. The
-	// answer is 404.
-	ErrNotFound = errors.New("not found")
-)
+type busy struct{ error }
+
+func (b busy) Unwrap() error { return b.error }
 
 // answer is the JSON of an answer that is not a status.
 type answer struct {

@@ -115,14 +115,10 @@ func statusOf(err error) int {
 	if _, ok := errors.AsType[badRequest](err); ok {
 		return http.StatusBadRequest
 	}
-	switch {
-	case errors.Is(err, ErrBusy):
+	if _, ok := errors.AsType[busy](err); ok {
 		return http.StatusConflict
-	case errors.Is(err, ErrNotFound):
-		return http.StatusNotFound
-	default:
-		return http.StatusInternalServerError
 	}
+	return http.StatusInternalServerError
 }
 
 // writeJSON answers. The time-out starts here, since a reload may have taken

@@ -66,8 +66,7 @@ func TestAWrongRequestGetsAClearAnswer(t *testing.T) {
 
 func TestTheMastersErrorReachesTheCaller(t *testing.T) {
 	for code, failure := range map[int]error{
-		http.StatusConflict:            fmt.Errorf("another reload runs: %w", ErrBusy),
-		http.StatusNotFound:            fmt.Errorf("worker 7: %w", ErrNotFound),
+		http.StatusConflict:            fmt.Errorf("app: %w", Busy(errors.New("another reload runs"))),
 		http.StatusInternalServerError: errors.New("generation 2: worker 3\nexited"),
 	} {
 		path := socketPath(t, shortDir(t))
