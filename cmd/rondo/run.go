@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/notify"
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/master"
+)
+
+func newRun() *cobra.Command {
+	src := settings.Sources{Flags: make(map[string][]string)}
+	check := false
+	cmd := &cobra.Command{
+		Use:     "run [flags] -- COMMAND [ARG...]",
+		Short:   "Run COMMAND as workers",
+		Example: "rondo run --listen 80=3000 -- node server.js",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && src.File == "" {
+				return usageError{errors.New("run: no command: say what to run, as in: rondo run -- node server.js")}
+			}
+			src.Command, src.Env = args, os.Environ()
+			if check {
+				return checkRun(cmd, src)
+			}
+			return run(cmd.Context(), src)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.SetInterspersed(false) // what follows COMMAND is COMMAND's
+	flags.StringVar(&src.File, "config", "", "`FILE` with settings, NAME.toml")
+	flags.BoolVar(&check, "check", false, "only say whether the settings are right and fit the passed sockets")
+	addSettings(flags, src.Flags)
+	return cmd
+}
+
+// run is the service: it returns when the master has ended.
+func run(ctx context.Context, src settings.Sources) error {
+	sockets, err := activation.Take() // before anything opens a descriptor
+	if err != nil {
+		return err
+	}
+	notifier, err := notify.New() // before anything starts a process
+	if err != nil {
+		return err
+	}
+	defer notifier.Close()
+	if err := hideMemory(); err != nil {
+		return err
+	}
+	s, err := src.Load()
+	if err != nil {
+		return err
+	}
+	src.DefaultName = s.Name
+	logger, journal := newLogger(s.Name)
+	cfg := master.Config{
+		Settings: s, Sockets: sockets, Journal: journal, Logger: logger,
+		Next: func(context.Context) (settings.Settings, error) { return src.Load() },
+	}
+	return host(ctx, cfg, notifier)
+}
+
+// checkRun says whether run would start, without opening a socket.
+func checkRun(cmd *cobra.Command, src settings.Sources) error {
+	sockets, err := activation.Take()
+	if err != nil {
+		return err
+	}
+	s, err := src.Load()
+	if err != nil {
+		return err
+	}
+	if err := master.Check(master.Config{Settings: s, Sockets: sockets}); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok: %d x %s%s\n", s.Name, s.Workers, strings.Join(s.Command, " "), listens(s, sockets))
+	return nil
+}
+
+// listens is what the master would listen on before any worker asks.
+func listens(s settings.Settings, sockets []activation.Socket) string {
+	var texts []string
+	for _, l := range s.Listen {
+		texts = append(texts, l.String())
+	}
+	for _, l := range sockets {
+		texts = append(texts, fmt.Sprintf("passed %s %s", l.Name, l.Addr))
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return " on " + strings.Join(texts, ", ")
+}

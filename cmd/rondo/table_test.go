@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/rondokit/rondo/master"
+)
+
+func TestTheStatusTable(t *testing.T) {
+	const status = `{"version": "1.2.3", "name": "app", "pid": 41, "generation": 3, "state": "ready", "adopted": 0, "scaled_from": 4,
+		"reload": {"state": "failed", "error": "worker of slot 0\nexited", "cut": 2, "ended": "2026-11-22T10:00:00Z"},
+		"listeners": [{"name": "http", "key": "k", "address": "[::]:80", "passed": true, "accepting": true, "waiting": 0},
+			{"name": "", "key": "k2", "address": "/run/\u001b[2Jx", "passed": false, "accepting": false, "waiting": 3}],
+		"counters": {"handed_over": 7, "redistributed": 1, "ambiguous": 0, "closed_undelivered": 2},
+		"workers": [{"id": 12, "slot": 0, "pid": 99, "generation": 3, "state": "ready", "want": "up", "age_s": 3725, "handed_over": 7, "in_flight": 1, "restarts": 2, "last_exit": {"code": 3, "signal": null, "reason": "exited with code 3"}},
+			{"id": 13, "slot": 1, "pid": 100, "generation": 2, "state": "draining", "want": "down", "age_s": 4.9, "handed_over": 0, "in_flight": 0, "restarts": 0, "last_exit": null}]}`
+	var s master.Status
+	if err := json.Unmarshal([]byte(status), &s); err != nil {
+		t.Fatal(err)
+	}
+	want := "app: ready, generation 3, 1 workers ready, pid 41, rondo 1.2.3; scaled from 4\n" +
+		"reload: failed at 2026-11-22T10:00:00Z, 2 workers cut by drain-timeout: worker of slot 0 exited\n" +
+		"connections: 7 handed over, 1 redistributed, 0 ambiguous, 2 closed undelivered\n" +
+		"\n" +
+		"LISTENER  ADDRESS     FROM    ACCEPTING  WAITING\n" +
+		"http      [::]:80     passed  yes        0\n" +
+		"-         /run/\uFFFD[2Jx  own     no         3\n" +
+		"\n" +
+		"SLOT  WORKER  PID  GENERATION  STATE     AGE    HANDED OVER  IN FLIGHT  RESTARTS  LAST EXIT\n" +
+		"0     12      99   3           ready     1h02m  7            1          2         exited with code 3\n" +
+		"1     13      100  2           draining  4s     0            0          0         -\n"
+	if got := string(statusTable(s)); got != want {
+		t.Errorf("statusTable =\n%s\nwant\n%s", got, want)
+	}
+	if got, want := reloaded(s), "app: generation 3 serves with 1 workers; of the old ones 1 drain, 2 were cut"; got != want {
+		t.Errorf("reloaded = %q, want %q", got, want)
+	}
+}
+
+func TestAgesAreShort(t *testing.T) {
+	for seconds, want := range map[float64]string{0: "0s", 59.9: "59s", 60: "1m00s", 3599: "59m59s", 3600: "1h00m", 86400: "24h00m", 180000: "2d02h"} {
+		if got := age(seconds); got != want {
+			t.Errorf("age(%v) = %q, want %q", seconds, got, want)
+		}
+	}
+}
+
+func TestAnErrorIsOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"a":                 "a",
+		"a\nb\n\n c":        "a; b; c",
+		"its output:\nboom": "its output: boom",
+		"x\x1b[2Jy\r\nz":    "x\uFFFD[2Jy; z",
+	} {
+		if got := oneLine(errors.New(text)); got != want {
+			t.Errorf("oneLine(%q) = %q, want %q", text, got, want)
+		}
+	}
+	joined := errors.Join(errors.New("one"), errors.New("two"))
+	if got := oneLine(joined); got != "one; two" {
+		t.Errorf("oneLine(%q) = %q", joined, got)
+	}
+}
+
+func TestJournalctlGetsTheUnitAndTheFlags(t *testing.T) {
+	if got := strings.Join(journalctl("app", true, "20"), " "); got != "journalctl -u app.service -f -n 20" {
+		t.Errorf("journalctl = %q", got)
+	}
+	h := newHome(t)
+	h.env = append(h.env, "PATH="+h.dir)
+	h.fails(1, "logs: journalctl was not found", "logs", "app")
+	h.file("journalctl", "#!/bin/sh\necho \"$@\"\n", 0o755)
+	if r := h.rondo("logs", "app", "-fn", "5"); r.stdout != "-u app.service -f -n 5\n" || r.code != 0 {
+		t.Errorf("rondo logs app -fn 5 = %d %q %q", r.code, r.stdout, r.stderr)
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rondokit/rondo/internal/notify"
+	"github.com/rondokit/rondo/master"
+)
+
+const (
+	maxMessages = 64                    // wait for the manager; above, news of no lasting worth is dropped
+	sendAgain   = 50 * time.Millisecond // when the manager's queue is full
+)
+
+// A teller turns the master's events into messages to the service manager. The
+// master must not wait for the manager, so the messages do, here.
+type teller struct {
+	notifier *notify.Notifier
+	log      *slog.Logger
+	also     func(master.Event) // told first; nil means nobody
+
+	mu      sync.Mutex // guards waiting
+	waiting [][]notify.State
+	more    chan struct{} // one is enough
+}
+
+func newTeller(n *notify.Notifier, log *slog.Logger, also func(master.Event)) *teller {
+	return &teller{notifier: n, log: log, also: also, more: make(chan struct{}, 1)}
+}
+
+// tell is the master's Config.Notify.
+func (t *teller) tell(e master.Event) {
+	if t.also != nil {
+		t.also(e)
+	}
+	if states := statesOf(e); len(states) > 0 {
+		t.queue(states, e.Ready || e.Reloading || e.Reloaded || e.Stopping)
+	}
+}
+
+// failed tells why the service ends; systemctl status shows it.
+func (t *teller) failed(err error) {
+	t.queue([]notify.State{notify.Status(oneLine(err))}, true)
+}
+
+// statesOf is e in the manager's words. A reload has no bad end there: READY
+// ends it either way, and the status says which.
+func statesOf(e master.Event) []notify.State {
+	var states []notify.State
+	if e.Reloading {
+		states = append(states, notify.Reloading())
+	}
+	if e.Ready || e.Reloaded {
+		states = append(states, notify.Ready)
+	}
+	if e.Stopping {
+		states = append(states, notify.Stopping)
+	}
+	if e.Alive {
+		states = append(states, notify.Alive)
+	}
+	if e.Extend > 0 {
+		states = append(states, notify.ExtendTimeout(e.Extend))
+	}
+	if e.Status != "" {
+		states = append(states, notify.Status(e.Status))
+	}
+	return states
+}
+
+func (t *teller) queue(states []notify.State, lasting bool) {
+	t.mu.Lock()
+	if lasting || len(t.waiting) < maxMessages {
+		t.waiting = append(t.waiting, states)
+	}
+	t.mu.Unlock()
+	select {
+	case t.more <- struct{}{}:
+	default:
+	}
+}
+
+func (t *teller) first() []notify.State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.waiting) == 0 {
+		return nil
+	}
+	return t.waiting[0]
+}
+
+func (t *teller) drop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting = t.waiting[1:]
+}
+
+// run sends until ctx ends, and then once what still waits.
+func (t *teller) run(ctx context.Context) {
+	for {
+		full := t.send()
+		var again <-chan time.Time
+		if full && ctx.Err() == nil {
+			again = time.After(sendAgain)
+		}
+		select {
+		case <-t.more:
+		case <-again:
+		case <-ctx.Done():
+			t.send()
+			return
+		}
+	}
+}
+
+// send sends what waits, in order. It reports whether the manager's queue is full.
+func (t *teller) send() (full bool) {
+	for states := t.first(); states != nil; states = t.first() {
+		err := t.notifier.Send(states...)
+		if errors.Is(err, syscall.EAGAIN) {
+			return true
+		}
+		if err != nil {
+			t.log.Warn("service manager was not told", "err", err)
+		}
+		t.drop()
+	}
+	return false
+}
