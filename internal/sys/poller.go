@@ -1,6 +1,9 @@
 package sys
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Interest is what to wait for on a descriptor.
 type Interest uint8
@@ -48,3 +51,16 @@ func (p *Poller) Wake() { p.p.wake() }
 
 // Close frees the Poller; the descriptors it watched stay open.
 func (p *Poller) Close() { p.p.close() }
+
+// milliseconds is timeout as the kernel takes it, a C int: rounded up, so that a
+// deadline has passed when Wait returns, and cut at 24 days.
+func milliseconds(timeout time.Duration) int {
+	if timeout < 0 {
+		return -1
+	}
+	ms := timeout / time.Millisecond
+	if timeout%time.Millisecond > 0 {
+		ms++
+	}
+	return int(min(ms, math.MaxInt32))
+}

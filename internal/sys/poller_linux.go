@@ -11,8 +11,14 @@ import (
 
 type poller struct {
 	epoll, event int
-	set          map[int]Interest
+	set          map[int]watched
 	buf          [128]unix.EpollEvent
+	one, drain   [8]byte // what is written to event, and where it is read to
+}
+
+type watched struct {
+	tag  uint64
+	want Interest
 }
 
 func newPoller() (*poller, error) {
@@ -25,7 +31,8 @@ func newPoller() (*poller, error) {
 		unix.Close(ep)
 		return nil, err
 	}
-	p := &poller{epoll: ep, event: ev, set: map[int]Interest{}}
+	p := &poller{epoll: ep, event: ev, set: map[int]watched{}}
+	binary.NativeEndian.PutUint64(p.one[:], 1)
 	if err := p.watch(ev, WakeTag, Read); err != nil {
 		p.close()
 		return nil, err
@@ -35,7 +42,7 @@ func newPoller() (*poller, error) {
 
 func (p *poller) watch(fd int, tag uint64, want Interest) error {
 	have := p.set[fd]
-	if want == have {
+	if have == (watched{tag, want}) || have.want == 0 && want == 0 {
 		return nil
 	}
 	ev := unix.EpollEvent{Fd: int32(uint32(tag)), Pad: int32(uint32(tag >> 32))}
@@ -50,24 +57,20 @@ func (p *poller) watch(fd int, tag uint64, want Interest) error {
 	case want == 0:
 		op = unix.EPOLL_CTL_DEL
 		delete(p.set, fd)
-	case have == 0:
+	case have.want == 0:
 		op = unix.EPOLL_CTL_ADD
 	}
 	if err := unix.EpollCtl(p.epoll, op, fd, &ev); err != nil {
 		return err
 	}
 	if want != 0 {
-		p.set[fd] = want
+		p.set[fd] = watched{tag, want}
 	}
 	return nil
 }
 
 func (p *poller) wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
-	ms := -1
-	if timeout >= 0 {
-		ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
-	}
-	n, err := unix.EpollWait(p.epoll, p.buf[:], ms)
+	n, err := unix.EpollWait(p.epoll, p.buf[:], milliseconds(timeout))
 	if err == unix.EINTR {
 		return dst, nil
 	}
@@ -78,8 +81,7 @@ func (p *poller) wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
 		ev := &p.buf[i]
 		tag := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
 		if tag == WakeTag {
-			var b [8]byte
-			unix.Read(p.event, b[:])
+			unix.Read(p.event, p.drain[:])
 		}
 		dst = append(dst, Ready{
 			Tag:   tag,
@@ -91,9 +93,7 @@ func (p *poller) wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
 }
 
 func (p *poller) wake() {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	unix.Write(p.event, one[:])
+	unix.Write(p.event, p.one[:])
 }
 
 func (p *poller) close() {

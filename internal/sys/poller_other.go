@@ -54,11 +54,7 @@ func (p *poller) watch(fd int, tag uint64, want Interest) error {
 }
 
 func (p *poller) wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
-	ms := -1
-	if timeout >= 0 {
-		ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
-	}
-	_, err := unix.Poll(p.fds, ms)
+	_, err := unix.Poll(p.fds, milliseconds(timeout))
 	if err == unix.EINTR {
 		return dst, nil
 	}

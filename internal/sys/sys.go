@@ -94,18 +94,21 @@ func (r *rightsBuffer) put(fds []int) []byte {
 	for i, fd := range fds {
 		r.fds[i] = int32(fd)
 	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(r)), unix.CmsgSpace(4*len(fds)))
+	return r.bytes()[:unix.CmsgSpace(4*len(fds))]
+}
+
+func (r *rightsBuffer) bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(r)), unsafe.Sizeof(*r))
 }
 
 // Recv reads into b and appends the descriptors that came along to fds. n 0 with
 // no error is the end of the stream. truncated says that some descriptors were
-// lost on the way in (this process has too many open).
+// lost on the way in (this process has too many open). It allocates nothing.
 func Recv(fd int, b []byte, fds []int) (n int, got []int, truncated bool, err error) {
 	var buf rightsBuffer
-	oob := unsafe.Slice((*byte)(unsafe.Pointer(&buf)), unsafe.Sizeof(buf))
 	var oobn, flags int
 	for {
-		n, oobn, flags, _, err = unix.RecvmsgBuffers(fd, [][]byte{b}, oob, recvFlags)
+		n, oobn, flags, err = recvmsg(fd, b, buf.bytes())
 		if err != unix.EINTR {
 			break
 		}
@@ -114,29 +117,28 @@ func Recv(fd int, b []byte, fds []int) (n int, got []int, truncated bool, err er
 		return 0, fds, false, err
 	}
 	if oobn > 0 {
-		fds = appendRights(fds, oob[:oobn])
+		fds = appendRights(fds, buf.bytes()[:oobn])
 	}
 	return n, fds, flags&unix.MSG_CTRUNC != 0, nil
 }
 
 // appendRights takes the descriptors out of received control messages.
 func appendRights(fds []int, oob []byte) []int {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return fds
-	}
-	for _, m := range msgs {
-		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_RIGHTS {
-			continue
+	head := unix.CmsgLen(0)
+	for len(oob) >= head {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0])) // a rightsBuffer is aligned, and so is each step below
+		size := min(int(h.Len), len(oob))
+		if size < head {
+			break
 		}
-		rights, err := unix.ParseUnixRights(&m)
-		if err != nil {
-			continue
+		if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_RIGHTS {
+			for at := head; at+4 <= size; at += 4 {
+				fd := int(*(*int32)(unsafe.Pointer(&oob[at])))
+				adopt(fd)
+				fds = append(fds, fd)
+			}
 		}
-		for _, fd := range rights {
-			adopt(fd)
-			fds = append(fds, fd)
-		}
+		oob = oob[min(unix.CmsgSpace(size-head), len(oob)):]
 	}
 	return fds
 }

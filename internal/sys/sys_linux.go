@@ -2,9 +2,26 @@ package sys
 
 // Linux sets close-on-exec and non-blocking in the call that makes a descriptor.
 
-import "golang.org/x/sys/unix"
+import (
+	"unsafe"
 
-const recvFlags = unix.MSG_CMSG_CLOEXEC
+	"golang.org/x/sys/unix"
+)
+
+// recvmsg is the system call itself: unix.Recvmsg has room for the sender's address
+// on the heap, which a socketpair has no use for, each time.
+func recvmsg(fd int, b, oob []byte) (n, oobn, flags int, err error) {
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	msg := unix.Msghdr{Iov: &iov, Control: unsafe.SliceData(oob)}
+	msg.SetIovlen(1)
+	msg.SetControllen(len(oob))
+	r, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_CMSG_CLOEXEC)
+	if errno != 0 {
+		return 0, 0, 0, errno
+	}
+	return int(r), int(msg.Controllen), int(msg.Flags), nil
+}
 
 func socketpair() (a, b int, err error) {
 	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)

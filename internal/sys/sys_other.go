@@ -11,7 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const recvFlags = 0
+func recvmsg(fd int, b, oob []byte) (n, oobn, flags int, err error) {
+	n, oobn, flags, _, err = unix.Recvmsg(fd, b, oob, 0)
+	return n, oobn, flags, err
+}
 
 func socketpair() (a, b int, err error) {
 	syscall.ForkLock.RLock()
