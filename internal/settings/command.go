@@ -65,11 +65,14 @@ func lookPath(name, list string) (string, error) {
 			continue
 		}
 		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err != nil {
+			continue // nothing there, or nothing that we may look at
+		}
 		err := checkExecutable(path)
 		if err == nil {
 			return path, nil
 		}
-		if unusable == nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		if unusable == nil {
 			unusable = err
 		}
 	}

@@ -42,7 +42,7 @@ func TestCheckCommandFindsTheProgram(t *testing.T) {
 
 func TestCheckCommandSaysWhyNothingCanBeRun(t *testing.T) {
 	dir := commandDir(t, map[string]os.FileMode{"plain": 0o644, "dir": os.ModeDir})
-	t.Setenv("PATH", dir)
+	t.Setenv("PATH", filepath.Join(dir, "plain")+":"+dir) // the first is no directory
 	for _, row := range []struct {
 		command, directory, want string
 	}{
