@@ -59,7 +59,13 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 // says waits until standard error has text.
 func (p *process) says(text string) {
 	p.t.Helper()
-	p.stderr.await(p.t, p.exited, text)
+	p.stderr.await(p.t, p.exited, text, 1)
+}
+
+// repeats waits until standard error has text so many times.
+func (p *process) repeats(text string, times int) {
+	p.t.Helper()
+	p.stderr.await(p.t, p.exited, text, times)
 }
 
 // signal sends sig.
@@ -105,25 +111,25 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-func (l *lines) await(t *testing.T, ended <-chan struct{}, text string) {
+func (l *lines) await(t *testing.T, ended <-chan struct{}, text string, times int) {
 	t.Helper()
 	guard := time.After(patience)
 	for {
 		l.mu.Lock()
 		got, more := l.text.String(), l.more
 		l.mu.Unlock()
-		if strings.Contains(got, text) {
+		if strings.Count(got, text) >= times {
 			return
 		}
 		select {
 		case <-more:
 		case <-ended:
-			if !strings.Contains(l.String(), text) {
-				t.Fatalf("the process ended without %q", text)
+			if strings.Count(l.String(), text) < times {
+				t.Fatalf("the process ended without %d times %q", times, text)
 			}
 			return
 		case <-guard:
-			t.Fatalf("no %q in %q", text, got)
+			t.Fatalf("no %d times %q in %q", times, text, got)
 		}
 	}
 }
