@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/rondokit/rondo/internal/ledger"
@@ -21,6 +22,9 @@ var roles = map[string]func() int{
 	"deaf":      deafWorker,
 	"waitready": func() int { return serve(worker.Config{WaitReady: true}) },
 	"stubborn":  stubbornWorker,
+	"talker":    talkingWorker,
+	"hostile":   hostileWorker,
+	"orphan":    orphanWorker,
 }
 
 // goWorker is an HTTP server on the Go library. TEST_LISTEN is the address.
@@ -80,6 +84,20 @@ func stubbornWorker() int {
 		return 1
 	}
 	select {}
+}
+
+// talkingWorker says things on both outputs before it serves.
+func talkingWorker() int {
+	slot := os.Getenv("RONDO_SLOT")
+	fmt.Println("out of slot", slot)
+	fmt.Fprintln(os.Stderr, "err of slot", slot)
+	var st syscall.Stat_t
+	if syscall.Fstat(1, &st) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino) {
+		fmt.Println("JOURNAL_STREAM is right")
+	}
+	fmt.Println(strings.Repeat("x", 40_000))
+	fmt.Println("no newline at the end")
+	return goWorker()
 }
 
 func network() string {

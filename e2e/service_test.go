@@ -68,7 +68,9 @@ func launch(t *testing.T, cfg master.Config, before census) *service {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	cfg.Stdout, cfg.Stderr = t.Output(), t.Output()
+	if cfg.Stdout == nil {
+		cfg.Stdout, cfg.Stderr = t.Output(), t.Output()
+	}
 	m, err := master.New(cfg)
 	if err != nil {
 		t.Fatal(err)
