@@ -43,7 +43,7 @@ func (w *Worker) listenAlone(ctx context.Context, network, address string) (net.
 	fail := func(err error) (net.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	p, err := w.findPassed(ctx, network, address)
+	p, err := w.findPassed(ctx, network, address, activation.TCP, activation.Unix)
 	if err != nil {
 		return fail(err)
 	}
@@ -79,15 +79,15 @@ func (p *passed) listen() (net.Listener, error) {
 }
 
 // ListenPacket gives a datagram socket: the one that the service manager passed for
-// the address (or by its name, network activation), else a new one. The drain leaves
-// it open: what it owes to whom, only the program knows.
+// the address (or by its name, network activation), once, else a new one. The drain
+// leaves it open: what it owes to whom, only the program knows.
 //
 // Under a master it is not supported yet: the error wraps errors.ErrUnsupported.
 func (w *Worker) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	if w.channel != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: errPacket}
 	}
-	p, err := w.findPassed(ctx, network, address)
+	p, err := w.findPassed(ctx, network, address, activation.UDP, activation.Unixgram)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
@@ -95,9 +95,9 @@ func (w *Worker) ListenPacket(ctx context.Context, network, address string) (net
 		var config net.ListenConfig
 		return config.ListenPacket(ctx, network, address)
 	}
-	defer w.giveBack(p)
 	conn, err := net.FilePacketConn(p.File)
 	if err != nil {
+		w.giveBack(p)
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
 	return conn, nil

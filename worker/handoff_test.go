@@ -89,6 +89,33 @@ func TestTheAnswerIsWrittenBeforeAcceptReturns(t *testing.T) {
 	got.conn.Close()
 }
 
+func TestCloseWhileTheAnswerIsWrittenLosesNothing(t *testing.T) {
+	m, w := joinMaster(t, Config{})
+	l := m.listen(w, "k")
+	stuff(t, w)
+	peers, seq := m.handOver("k", 1)
+	answering(t, w, "k")
+	closed := make(chan error, 1)
+	go func() { closed <- l.Close() }() // ends when the master reads
+	for stopped := false; !stopped; runtime.Gosched() {
+		w.mu.Lock()
+		stopped = l.(*listener).stopped
+		w.mu.Unlock()
+	}
+	for got := m.next(); got.Kind != wire.Answer; got = m.next() {
+	}
+	if got := m.want(wire.Close); got.Key != "k" {
+		t.Errorf("close of %q after answer %d, want k", got.Key, seq)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	echo(t, l, peers[0], 'x')
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept after the last = %v, want net.ErrClosed", err)
+	}
+}
+
 func TestAConnectionWhoseAnswerCannotBeWrittenIsNeverAccepted(t *testing.T) {
 	m, w := joinMaster(t, Config{})
 	l := m.listen(w, "k")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 
@@ -204,11 +205,11 @@ func (q *query) bound(m *wire.Message) (net.Addr, error) {
 	case m.Sockname.Family == "unix":
 		return &net.UnixAddr{Name: m.Sockname.Address, Net: "unix"}, nil
 	}
-	ip := net.ParseIP(m.Sockname.Address)
 	if q.ask.Port > 0 && m.Sockname.Port != q.ask.Port {
 		return nil, os.NewSyscallError("bind", syscall.EADDRINUSE)
 	}
-	return &net.TCPAddr{IP: ip, Port: m.Sockname.Port}, nil
+	ip, _ := netip.ParseAddr(m.Sockname.Address) // the zero one shows as any
+	return &net.TCPAddr{IP: ip.AsSlice(), Port: m.Sockname.Port, Zone: ip.Zone()}, nil
 }
 
 // opened makes the reply the caller's listener and tells the master that it listens.

@@ -23,7 +23,6 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleKey); role != "" {
 		os.Exit(roles[role]())
 	}
-	warmUp()
 	code := m.Run()
 	if code == 0 && fullRun() {
 		for role := range roles {

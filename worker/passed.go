@@ -4,67 +4,68 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/rondokit/rondo/activation"
 )
 
-// findPassed claims the passed socket that network and address mean, nil when
-// there is none. The rules are the master's: an address is served by exactly that
-// address; any address, by every socket on the port. A name must have been passed.
-func (w *Worker) findPassed(ctx context.Context, network, address string) (*passed, error) {
-	kind, fits, err := w.wanted(ctx, network, address)
-	if err != nil || fits == nil {
+// findPassed claims the passed socket of one of kinds that network and address
+// mean, nil when there is none. The rules are the master's: an address is served by
+// exactly that address; any address, by every socket on the port. A name must have
+// been passed.
+func (w *Worker) findPassed(ctx context.Context, network, address string, kinds ...activation.Kind) (*passed, error) {
+	w.mu.Lock()
+	none := len(w.passed) == 0
+	w.mu.Unlock()
+	if none && network != "activation" {
+		return nil, nil // nothing to resolve the address for
+	}
+	fits, err := wanted(ctx, network, address)
+	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var found, all []*passed
+	var free, all []*passed
 	for _, p := range w.passed {
-		if kind[p.Kind] && fits(p) {
+		if slices.Contains(kinds, p.Kind) && fits(p) {
 			all = append(all, p)
 			if !p.used {
-				found = append(found, p)
+				free = append(free, p)
 			}
 		}
 	}
 	switch {
-	case network == "activation" && len(found) == 0:
+	case network == "activation" && len(free) == 0:
 		return nil, fmt.Errorf("no such socket was passed, or all are open; passed are %s", names(w.passed))
-	case len(found) == 0:
-		return nil, nil // the kernel says EADDRINUSE if one is open already
 	case network != "activation" && len(all) > 1:
 		return nil, fmt.Errorf("%s fits several passed sockets: %s", address, names(all))
+	case len(free) == 0:
+		return nil, nil // if one fits and is open, the kernel says EADDRINUSE
 	}
-	found[0].used = true
-	return found[0], nil
+	free[0].used = true
+	return free[0], nil
 }
 
-type kinds map[activation.Kind]bool
-
-// wanted gives what findPassed looks for; fits nil means nothing can fit.
-func (w *Worker) wanted(ctx context.Context, network, address string) (kinds, func(*passed) bool, error) {
-	if network == "activation" {
-		return kinds{activation.TCP: true, activation.Unix: true},
-			func(p *passed) bool { return p.Name == address }, nil
-	}
-	if len(w.passed) == 0 {
-		return nil, nil, nil
-	}
+// wanted tells what a passed socket must be.
+func wanted(ctx context.Context, network, address string) (fits func(*passed) bool, err error) {
 	switch network {
+	case "activation":
+		return func(p *passed) bool { return p.Name == address }, nil
 	case "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6":
 		_, want, err := askInternet(ctx, network, address)
-		if err != nil || want.Port == 0 {
-			return nil, nil, err
+		if err != nil {
+			return nil, err
 		}
-		return kinds{activation.Kind(network[:3]): true},
-			func(p *passed) bool { return serves(p, network[3:], want) }, nil
+		kind, family := activation.Kind(network[:3]), network[3:]
+		return func(p *passed) bool { return p.Kind == kind && serves(p, family, want) }, nil
 	case "unix", "unixgram":
-		path, err := absolute(address)
-		return kinds{activation.Kind(network): true},
-			func(p *passed) bool { return p.Addr.String() == path }, err
+		if path, err := absolute(address); err == nil {
+			return func(p *passed) bool { return string(p.Kind) == network && p.Addr.String() == path }, nil
+		}
 	}
-	return nil, nil, nil
+	return func(*passed) bool { return false }, nil // package net says what is wrong with it
 }
 
 // serves tells whether p is what a program means by want, in a family ("" for both).
@@ -76,7 +77,7 @@ func serves(p *passed, family string, want *net.TCPAddr) bool {
 	case *net.UDPAddr:
 		have = net.TCPAddr(*a)
 	}
-	if have.Port != want.Port {
+	if have.Port != want.Port || want.Port == 0 {
 		return false
 	}
 	is4 := have.IP.To4() != nil

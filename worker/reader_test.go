@@ -165,8 +165,7 @@ func TestALineThatLostItsDescriptorTakesNoOtherLines(t *testing.T) {
 	m.taken(w)
 	peer, fd := m.connection()
 	next := wire.AppendNewConns(nil, wire.Quote("k"), 1001, 1)
-	m.write(lost[40:])
-	m.write(next, fd)
+	m.write(append(lost[40:], next...), fd) // read at once, as when the worker is slow
 	sys.Close(fd)
 	m.want(wire.HandleNack)
 	if got := m.answer(1001); !got.Accepted {

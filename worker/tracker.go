@@ -21,7 +21,7 @@ type tracker struct {
 	patience time.Duration // how long into the drain a first request may take
 	serving  int           // listeners that have not ended
 
-	handlers sync.WaitGroup
+	work sync.WaitGroup // handlers, and closing
 
 	mu    sync.Mutex // guards fresh and empty
 	fresh map[net.Conn]struct{}
@@ -70,8 +70,8 @@ func track(w *Worker, srv *http.Server, patience time.Duration) *tracker {
 // handle wraps the handler of the program.
 func (t *tracker) handle(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		t.handlers.Add(1)
-		defer t.handlers.Done()
+		t.work.Add(1)
+		defer t.work.Done()
 		if m, ok := r.Context().Value(markKey{}).(*mark); ok && !m.served.Load() {
 			m.served.Store(true)
 			t.remove(m.conn)
@@ -103,6 +103,16 @@ func (t *tracker) remove(c net.Conn) {
 	}
 }
 
+// closeFresh closes the connections without a first request. Shutdown would let
+// them wait on, but no longer answer them.
+func (t *tracker) closeFresh() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.fresh {
+		t.work.Go(func() { c.Close() }) // over TLS it may wait to say goodbye, five seconds at most
+	}
+}
+
 // drain returns when nothing is left, or when ctx ends.
 func (t *tracker) drain(ctx context.Context) error {
 	timer := time.NewTimer(t.patience)
@@ -110,6 +120,7 @@ func (t *tracker) drain(ctx context.Context) error {
 	select {
 	case <-t.none():
 	case <-timer.C:
+		t.closeFresh()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -119,8 +130,8 @@ func (t *tracker) drain(ctx context.Context) error {
 		return err
 	}
 	done := make(chan struct{})
-	go func() { // ends with the last handler; when ctx ends first, it outlives Serve with that handler
-		t.handlers.Wait()
+	go func() { // ends with the last handler; when ctx ends first, it outlives Serve like that handler
+		t.work.Wait()
 		close(done)
 	}()
 	select {
