@@ -35,3 +35,5 @@ func accept(listener int) (int, error) {
 
 // adopt prepares a received descriptor; MSG_CMSG_CLOEXEC has done the rest.
 func adopt(fd int) { unix.SetNonblock(fd, true) }
+
+const ioctlUnread = unix.SIOCINQ

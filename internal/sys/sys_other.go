@@ -44,3 +44,5 @@ func adopt(fd int) {
 	unix.CloseOnExec(fd)
 	unix.SetNonblock(fd, true)
 }
+
+const ioctlUnread = 0x4004667f // FIONREAD, the same on every BSD; unix does not name it
