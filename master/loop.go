@@ -52,6 +52,7 @@ type loop struct {
 	reloading chan<- error
 	scaling   chan<- error
 	alive     instant // when to tell the watchdog
+	lookAt    instant // when to look again for who has a port
 	ended     bool
 	err       error
 	helpers   sync.WaitGroup // goroutines that start processes, read their output, read settings

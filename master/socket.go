@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rondokit/rondo/activation"
 	"github.com/rondokit/rondo/internal/settings"
@@ -103,19 +104,41 @@ func bindListen(spec settings.Listen) (*listener, int, error) {
 	return l, fd, nil
 }
 
+// maxListeners bounds what workers make us open: each may have many, and one that
+// dies leaves its own behind until its slot is served again.
+const maxListeners = 4096
+
+// lookEvery is how often a worker that asks for a taken port makes us look through
+// /proc for who has it, which takes longer than all else that the loop does.
+const lookEvery = 10 * time.Second
+
 // bind opens what a worker asked for, as Node's primary does.
 func (l *loop) bind(w *worker, seq int64, q *wire.Query) {
-	ls, fd, err := bindQuery(q)
+	ls, fd, err := (*listener)(nil), -1, error(unix.EMFILE)
+	if len(l.listeners) < maxListeners {
+		ls, fd, err = bindQuery(q)
+	}
 	ev := event{kind: evBound, worker: w.id, seq: seq, msg: &wire.Message{Query: q}}
 	if err != nil {
 		errno := unix.EINVAL
 		errors.As(err, &errno)
-		ev.errno, ev.err = int(errno), explain(err, q.Port)
+		ev.errno, ev.err = int(errno), l.explain(err, q.Port)
 	} else {
 		l.add(ls, fd)
 		ev.listener = ls
 	}
 	l.raise(ev)
+}
+
+// explain is explain, for a worker that may ask without end.
+func (l *loop) explain(err error, port int) error {
+	if errors.Is(err, unix.EADDRINUSE) {
+		if l.now < l.lookAt {
+			return err
+		}
+		l.lookAt = l.now.add(lookEvery)
+	}
+	return explain(err, port)
 }
 
 func bindQuery(q *wire.Query) (*listener, int, error) {
@@ -240,7 +263,7 @@ func explain(err error, port int) error {
 			return fmt.Errorf("%w: by %s", err, who)
 		}
 	case errors.Is(err, unix.EACCES) && port > 0:
-		return fmt.Errorf("%w: ports below the system's limit need root; use a socket unit (rondo install), or a higher port", err)
+		return fmt.Errorf("%w: ports below the system's limit need root; have systemd open it in a socket unit, or use a higher port", err)
 	}
 	return err
 }
