@@ -60,12 +60,22 @@ func (w *Worker) listenAlone(ctx context.Context, network, address string) (net.
 		if inner, err = config.Listen(ctx, network, address); err != nil {
 			return nil, err
 		}
+		w.warnBeside(inner.Addr())
 	}
 	l, err := w.direct(inner, release)
 	if err != nil {
 		return fail(err)
 	}
 	return l, nil
+}
+
+// warnBeside logs that a listener is none of the passed sockets: perhaps it was meant to be.
+func (w *Worker) warnBeside(own net.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.passed) > 0 {
+		w.log.Warn("bound a socket beside those that were passed", "listener", own, "passed", names(w.passed))
+	}
 }
 
 // listen gives a listener on the socket, which may have been passed bound only.

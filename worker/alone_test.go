@@ -144,6 +144,17 @@ func roleActivated() int {
 	return 0
 }
 
+// fileOf gives a descriptor of socket until the test ends.
+func fileOf(t *testing.T, socket any) *os.File {
+	t.Helper()
+	f, err := socket.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 func TestWithoutAMasterThePassedSocketsAreServed(t *testing.T) {
 	census(t)
 	path := filepath.Join(t.TempDir(), "x.sock")
@@ -155,30 +166,20 @@ func TestWithoutAMasterThePassedSocketsAreServed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		f, err := l.(interface{ File() (*os.File, error) }).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		files, peers = append(files, f), append(peers, l.Addr())
+		files, peers = append(files, fileOf(t, l)), append(peers, l.Addr())
 	}
 	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	f, err := packets.(*net.UDPConn).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	if _, err := packets.WriteTo([]byte("packet"), packets.LocalAddr()); err != nil {
 		t.Fatal(err)
 	}
 
 	cmd := child(t.Context(), "activated", "LISTEN_FDS=4", "LISTEN_FDNAMES=web:ux:other:log",
 		"TEST_PATH="+path, "TEST_ADDRESS="+peers[2].String())
-	cmd.ExtraFiles = append(files, f)
+	cmd.ExtraFiles = append(files, fileOf(t, packets))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -53,3 +53,28 @@ func TestLeaveEndsTheChannelWhenItsContextEnds(t *testing.T) {
 	m.want(wire.Exited)
 	m.end()
 }
+
+func TestBeingToldTwiceIsBeingToldOnce(t *testing.T) {
+	m, w := joinMaster(t, Config{})
+	m.listen(w, "k")
+	peers, seq := m.handOver("k", 1)
+	m.answer(seq)
+	m.disconnect(1)
+	m.disconnect(0)
+	w.Drain() // and of its own will, too late to say so
+	m.sync()  // nothing was sent in between
+	peers[0].Close()
+}
+
+func TestAMessageThatComesTwiceIsAnsweredTwice(t *testing.T) {
+	m, w := joinMaster(t, Config{})
+	l := m.listen(w, "k")
+	for range 2 {
+		m.seq = 50
+		peers, seq := m.handOver("k", 1)
+		if got := m.answer(seq); !got.Accepted {
+			t.Fatalf("answer = %+v, want accepted", got)
+		}
+		echo(t, l, peers[0], 'x')
+	}
+}
