@@ -32,9 +32,10 @@ type conn struct {
 // dial gives a connection. It does not end with ctx, which stops new requests
 // and not those under way.
 func dial(ctx context.Context, cfg Config) (*conn, error) {
-	d := net.Dialer{Timeout: cfg.DialTimeout}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DialTimeout)
+	defer cancel()
 	began := time.Now()
-	nc, err := d.DialContext(context.WithoutCancel(ctx), cfg.Network, cfg.Address)
+	nc, err := cfg.Dial(ctx, cfg.Network, cfg.Address)
 	if err != nil {
 		return nil, err
 	}

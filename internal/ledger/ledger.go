@@ -37,6 +37,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 )
@@ -73,6 +74,15 @@ type Config struct {
 	// answer, and between head and end of the body. In whole milliseconds, in any
 	// Mode; Slow needs one of them.
 	FirstByte, Body time.Duration
+
+	// Dial, if not nil, opens the connections in place of a net.Dialer, for a server
+	// in another network namespace. It is called by many goroutines at once, and its
+	// ctx ends after DialTimeout.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Overflows, if not nil, reads the counters of the network that the load runs
+	// over, where they are not those of this process.
+	Overflows func() (Overflow, error)
 
 	DialTimeout time.Duration // 0 means 10 s
 	Hang        time.Duration // bound of one attempt, after which it is Hung; 0 means 60 s
@@ -122,6 +132,12 @@ func New(cfg Config) (*Ledger, error) {
 	cfg.Failures = or(cfg.Failures, 20)
 	cfg.DialTimeout = or(cfg.DialTimeout, 10*time.Second)
 	cfg.Hang = or(cfg.Hang, time.Minute)
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	if cfg.Overflows == nil {
+		cfg.Overflows = Overflows
+	}
 	if cfg.Path == nil {
 		cfg.Path = func(string) string { return "/" }
 	}
@@ -133,7 +149,7 @@ func New(cfg Config) (*Ledger, error) {
 // finished, each within DialTimeout and Hang, their retries too. The only error is
 // that nothing was sent. Run may be called again; ids then start anew.
 func (l *Ledger) Run(ctx context.Context) (Report, error) {
-	began, retries := time.Now(), synRetries()
+	began, retries := time.Now(), l.synRetries()
 	all := make([]*books, l.cfg.Clients)
 	var callers sync.WaitGroup
 	for n := range all {
@@ -145,7 +161,7 @@ func (l *Ledger) Run(ctx context.Context) (Report, error) {
 	report := l.settle(all)
 	report.Took = time.Since(began)
 	report.SYNRetries = -1
-	if after := synRetries(); retries >= 0 && after >= 0 {
+	if after := l.synRetries(); retries >= 0 && after >= 0 {
 		report.SYNRetries = after - retries
 	}
 	if report.Sent == 0 {
@@ -155,8 +171,8 @@ func (l *Ledger) Run(ctx context.Context) (Report, error) {
 }
 
 // synRetries reads the kernel's counter; -1 where there is none.
-func synRetries() int {
-	o, err := Overflows()
+func (l *Ledger) synRetries() int {
+	o, err := l.cfg.Overflows()
 	if err != nil {
 		return -1
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func overflows() (Overflow, error) {
-	text, err := os.ReadFile("/proc/net/netstat")
+	text, err := os.ReadFile("/proc/thread-self/net/netstat")
 	if err != nil {
 		return Overflow{}, err
 	}
