@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
@@ -10,9 +11,15 @@ import (
 )
 
 const (
-	readBudget = 64 << 10  // bytes one worker may bring in a turn of the loop
-	lastBudget = 4 << 20   // what a dead worker may leave behind; a program it forked may write for ever
-	maxOut     = 256 << 10 // unread answers of one worker; above that nothing more is read from it
+	// What one worker may bring in a turn of the loop, so that a flood holds up the
+	// others for no longer than that: bytes, descriptors in bytes, and time, which is
+	// looked at every few lines.
+	readBudget = 64 << 10
+	rightCost  = 64
+	readTime   = time.Millisecond
+	readLines  = 16
+
+	maxOut = 256 << 10 // unread answers of one worker; above that nothing more is read from it
 )
 
 // proc is the process of one worker, and the master's end of its channel.
@@ -24,6 +31,9 @@ type proc struct {
 	rights  int      // descriptors that came and belong to a line not yet read; they are closed
 	out     []byte   // waits for the channel to take it
 	paused  bool     // too much waits: nothing is read
+	waiting bool     // in loop.waiting: lines that have been read are for the next turn
+	dead    bool     // the process has ended: nothing is written any more
+	left    int      // bytes that it left behind, to be read before it is done with
 	early   []signal // sent before there was a process
 	tail    *tail
 }
@@ -42,35 +52,48 @@ func (l *loop) watch(p *proc, full bool) {
 	}
 }
 
-// read takes up to budget bytes from the channel, message by message.
-func (l *loop) read(p *proc, budget int) {
-	for budget > 0 {
+// read applies what a turn allows of what p has said, message by message.
+func (l *loop) read(p *proc) {
+	until := time.Now().Add(readTime)
+	budget := readBudget
+	for empty := false; l.lines(p, until) && !empty && budget > 0; {
 		space := p.reader.Space()
-		n, fds, _, err := sys.Recv(p.channel, space, l.fds[:0])
+		space = space[:min(len(space), budget)]
+		if p.dead {
+			if p.left <= 0 {
+				l.endChannel(p)
+				return
+			}
+			space = space[:min(len(space), p.left)]
+		}
+		n, fds, cut, err := sys.Recv(p.channel, space, l.fds[:0])
 		for _, fd := range fds { // a worker has no descriptor that we want
-			sys.Close(fd)
+			sys.Release(fd)
 		}
 		l.fds = fds[:0]
-		p.rights += len(fds)
 		switch {
-		case err == unix.EAGAIN:
+		case err == unix.EAGAIN && !p.dead:
 			return
 		case err != nil || n == 0:
 			l.endChannel(p)
 			return
 		}
-		budget -= n
+		p.rights += len(fds)
+		p.left -= n
+		budget -= n + rightCost*len(fds)
 		p.reader.Add(n)
-		l.lines(p)
-		if p.channel < 0 || p.paused || n < len(space) && len(fds) == 0 {
-			return
-		}
+		empty = n < len(space) && len(fds) == 0 && !cut && !p.dead // a read ends early also after descriptors
 	}
 }
 
-// lines applies the whole lines that have been read.
-func (l *loop) lines(p *proc) {
-	for {
+// lines applies the whole lines that have been read. It reports whether more may be
+// read now: not when the channel has ended, answers wait, or the turn is over.
+func (l *loop) lines(p *proc, until time.Time) bool {
+	for n := 1; p.channel >= 0 && !p.paused; n++ {
+		if n%readLines == 0 && !time.Now().Before(until) {
+			l.later(p)
+			return false
+		}
 		line, err := p.reader.Next()
 		var long *wire.TooLongError
 		switch {
@@ -78,20 +101,45 @@ func (l *loop) lines(p *proc) {
 			if long.Envelope {
 				l.answerHandle(p)
 			}
-			l.garbage(p, fmt.Errorf("sent a message of more than %d bytes (max-message), dropped", long.Limit))
+			l.tooLong(p)
 		case line == nil:
+			if p.reader.Dropping() {
+				l.tooLong(p) // its end may never come
+			}
 			if p.rights > 0 && !p.reader.Pending() {
 				p.rights = 0
 				l.garbage(p, errors.New("sent descriptors that belong to no message, closed"))
 			}
-			return
+			return true
 		default:
 			l.message(p, line)
 		}
-		if p.channel < 0 {
-			return
+	}
+	return false
+}
+
+// later has the next turn go on with p.
+func (l *loop) later(p *proc) {
+	if !p.waiting {
+		p.waiting = true
+		l.waiting = append(l.waiting, p)
+	}
+}
+
+// goOn gives those their turn who were not done in the last one.
+func (l *loop) goOn() {
+	waiting := l.waiting
+	l.waiting = nil
+	for _, p := range waiting {
+		p.waiting = false
+		if p.channel >= 0 && !p.paused && !p.dead {
+			l.read(p)
 		}
 	}
+}
+
+func (l *loop) tooLong(p *proc) {
+	l.garbage(p, fmt.Errorf("sent a message of more than %d bytes (max-message), dropped", p.worker.cfg.MaxMessage))
 }
 
 func (l *loop) message(p *proc, line []byte) {
@@ -136,7 +184,7 @@ func (l *loop) send(p *proc, h *handoff) {
 	} else {
 		l.buf = wire.AppendNewConns(l.buf[:0], h.seat.key.quoted, h.seq, len(h.conns))
 	}
-	if p.channel < 0 || len(p.out) > 0 {
+	if p.channel < 0 || p.dead || len(p.out) > 0 {
 		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq})
 		return
 	}
@@ -154,9 +202,12 @@ func (l *loop) send(p *proc, h *handoff) {
 
 // write sends one line, or keeps what the channel does not take.
 func (l *loop) write(p *proc, b []byte) {
+	if p.dead {
+		return
+	}
 	if len(p.out) == 0 {
 		n, err := sys.Send(p.channel, b, nil)
-		if err != nil && err != unix.EAGAIN {
+		if err != nil && !isFull(err) {
 			l.cannotWrite(p, err)
 			return
 		}
@@ -172,11 +223,11 @@ func (l *loop) write(p *proc, b []byte) {
 
 // cannotWrite tells the table that the channel takes no more, for now or for ever.
 func (l *loop) cannotWrite(p *proc, err error) {
-	switch err {
-	case unix.EAGAIN:
+	switch {
+	case isFull(err):
 		l.watch(p, true)
 		l.raise(event{kind: evBlocked, worker: p.worker.id})
-	case unix.ETOOMANYREFS:
+	case err == unix.ETOOMANYREFS:
 		// Too many descriptors of this user are under way: the table waits a little.
 	default: // EPIPE, ECONNRESET: reading will find the end
 		p.out, p.paused = nil, false
@@ -185,11 +236,17 @@ func (l *loop) cannotWrite(p *proc, err error) {
 	}
 }
 
+// isFull tells of an error that goes by: the socket's buffer is full, or the
+// system's memory.
+func isFull(err error) bool {
+	return err == unix.EAGAIN || err == unix.ENOBUFS || err == unix.ENOMEM
+}
+
 // writable goes on with what waited.
 func (l *loop) writable(p *proc) {
 	for len(p.out) > 0 {
 		n, err := sys.Send(p.channel, p.out, nil)
-		if err == unix.EAGAIN {
+		if isFull(err) {
 			return
 		}
 		if err != nil {
@@ -198,6 +255,9 @@ func (l *loop) writable(p *proc) {
 			return
 		}
 		p.out = p.out[n:]
+	}
+	if p.paused {
+		l.later(p)
 	}
 	p.out, p.paused = nil, false
 	l.watch(p, false)

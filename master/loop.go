@@ -44,6 +44,7 @@ type loop struct {
 
 	pending  []event     // raised by effects, applied after them
 	toAccept []*listener // likewise
+	waiting  []*proc     // with lines that have been read and are for the next turn
 	ready    []sys.Ready
 	buf      []byte // one outgoing line
 	fds      []int
@@ -156,6 +157,7 @@ func (l *loop) turn() {
 	for _, r := range l.ready {
 		l.event(r)
 	}
+	l.goOn()
 	for more := true; more; {
 		select {
 		case f := <-l.m.inbox:
@@ -181,6 +183,8 @@ func (l *loop) timeout() time.Duration {
 		next = l.alive
 	}
 	switch {
+	case len(l.waiting) > 0:
+		return 0
 	case next == 0:
 		return -1
 	case next <= l.now:
@@ -199,14 +203,14 @@ func (l *loop) event(r sys.Ready) {
 		}
 	case tagChannel:
 		p := l.procs[num]
-		if p == nil || p.channel < 0 {
+		if p == nil || p.channel < 0 || p.dead {
 			return
 		}
 		if r.Write {
 			l.writable(p)
 		}
-		if r.Read && p.channel >= 0 && !p.paused {
-			l.read(p, readBudget)
+		if r.Read && p.channel >= 0 && !p.paused && !p.waiting {
+			l.read(p)
 		}
 	case tagExit:
 		if p := l.procs[num]; p != nil {
@@ -293,7 +297,7 @@ func (l *loop) do(effects []effect) {
 				l.write(p, e.line)
 			}
 		case effClose:
-			sys.Close(e.fd)
+			sys.Release(e.fd)
 		case effAccept:
 			l.toAccept = append(l.toAccept, e.listener)
 		case effPoll:

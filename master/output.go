@@ -30,7 +30,7 @@ type output struct {
 const (
 	tailLines  = 20
 	longLine   = 16 << 10               // a longer one is written in parts
-	tailWindow = 250 * time.Millisecond // how long the last lines of a dead worker are waited for
+	tailWindow = 100 * time.Millisecond // how long the last lines of a dead worker are waited for, within hangUpGrace
 )
 
 // outputs are the descriptors of one worker to be.

@@ -133,14 +133,17 @@ func (l *loop) started(p *proc, s startedProcess, err error) {
 }
 
 // exited collects a process that has ended. What it left in its channel is read
-// first: its last answers say which connections it took.
+// first, in as many turns as that takes: its last answers say which connections it
+// took. What a program that it forked writes after it is nobody's word.
 func (l *loop) exited(p *proc) {
-	p.paused = false
-	if p.channel >= 0 {
-		l.read(p, lastBudget)
+	if !p.dead && p.channel >= 0 {
+		l.died(p)
 	}
 	if p.channel >= 0 {
-		l.endChannel(p)
+		l.read(p)
+	}
+	if p.channel >= 0 {
+		return // the next turn comes here again: ExitFD stays readable
 	}
 	l.m.poller.Watch(p.process.ExitFD, 0, 0)
 	status, err := p.process.Reap()
@@ -161,6 +164,14 @@ func (l *loop) exited(p *proc) {
 			}
 		})
 	})
+}
+
+// died makes p one that only has left something to read.
+func (l *loop) died(p *proc) {
+	p.dead, p.left = true, sys.Unread(p.channel)
+	p.out, p.paused = nil, false
+	l.m.poller.Watch(p.channel, 0, 0)
+	l.apply(event{kind: evBlocked, worker: p.worker.id})
 }
 
 // abandon frees what is left of a process when Run returns.

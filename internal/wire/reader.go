@@ -66,6 +66,9 @@ func (r *Reader) Add(n int) { r.end += n }
 // Pending tells whether part of a line is held.
 func (r *Reader) Pending() bool { return r.end > r.start || r.dropping != nil }
 
+// Dropping tells whether a line that is too long goes on: its rest is dropped as it comes.
+func (r *Reader) Dropping() bool { return r.dropping != nil }
+
 // Next gives the next whole line without its newline, or nil when more must be
 // read. A *TooLongError stands for one dropped line; Next may be called again.
 func (r *Reader) Next() ([]byte, error) {
