@@ -99,8 +99,10 @@ const (
 	// beside a client's patience: a worker silent for so long is passed over.
 	DefaultAckTimeout = time.Second
 
-	// DefaultWindow bounds what one stuck worker holds up, and is meant to be
-	// more than a worker takes from its channel in one turn of its loop.
+	// DefaultWindow bounds what one stuck worker holds up, and is the smallest that
+	// costs nothing. Processor time of master and workers for a request on a connection
+	// of its own (wrk -c64, two workers, medians of 3), at windows 1, 4, 16 and 64:
+	// Node 464, 311, 243, 278 us; Go 216, 147, 150, 157 us.
 	DefaultWindow = 16
 
 	// DefaultMaxMessage bounds the memory that a worker's unfinished line makes
