@@ -1,0 +1,80 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Reload has the manager read all unit files again. It returns when that is done.
+func (m *Manager) Reload(ctx context.Context) error {
+	if err := m.conn.ReloadContext(ctx); err != nil {
+		return m.explain("daemon-reload", err)
+	}
+	return nil
+}
+
+// Enable makes units start at boot, or whenever their [Install] says, with those
+// that their Also= names. It does not reload, as systemctl enable would.
+func (m *Manager) Enable(ctx context.Context, units ...string) error {
+	if _, _, err := m.conn.EnableUnitFilesContext(ctx, units, false, false); err != nil {
+		return m.explain("enable "+strings.Join(units, " "), err)
+	}
+	return nil
+}
+
+// Disable undoes Enable. A unit that is not there, or not enabled, is no error.
+func (m *Manager) Disable(ctx context.Context, units ...string) error {
+	_, err := m.conn.DisableUnitFilesContext(ctx, units, false)
+	if err != nil && !isError(err, noSuchUnit) {
+		return m.explain("disable "+strings.Join(units, " "), err)
+	}
+	return nil
+}
+
+const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit"
+
+// ResetFailed forgets that a unit failed. One that is not loaded has nothing to forget.
+func (m *Manager) ResetFailed(ctx context.Context, unit string) error {
+	err := m.conn.ResetFailedUnitContext(ctx, unit)
+	if err != nil && !isError(err, noSuchUnit) {
+		return m.explain("reset-failed "+unit, err)
+	}
+	return nil
+}
+
+// Start starts a unit and returns when the job has ended, however long that takes.
+// If ctx ends first the job goes on.
+func (m *Manager) Start(ctx context.Context, unit string) error {
+	return m.job(ctx, "start", unit, m.conn.StartUnitContext)
+}
+
+// Stop is as Start. A unit that is not there is stopped.
+func (m *Manager) Stop(ctx context.Context, unit string) error {
+	err := m.job(ctx, "stop", unit, m.conn.StopUnitContext)
+	if isError(err, noSuchUnit) {
+		return nil
+	}
+	return err
+}
+
+type jobFunc func(ctx context.Context, name, mode string, ch chan<- string) (int, error)
+
+func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) error {
+	result := make(chan string, 1) // go-systemd holds its lock while it sends
+	if _, err := begin(ctx, unit, "replace", result); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return m.explain(verb+" "+unit, err)
+	}
+	select {
+	case how := <-result:
+		if how != "done" {
+			return fmt.Errorf("%s %s: the job ended with %q: see %s", verb, unit, how, m.scope.Systemctl("status", unit))
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s %s: %w", verb, unit, context.Cause(ctx))
+	}
+}

@@ -1,0 +1,156 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	godbus "github.com/godbus/dbus/v5"
+)
+
+func TestVersionsAreRead(t *testing.T) {
+	for text, want := range map[string]int{
+		`"252.39-1~deb12u1"`: 252, `"257~rc1"`: 257, `"v258"`: 258, `"255"`: 255, `252`: 252, `""`: 0, `"main"`: 0,
+	} {
+		got, err := parseVersion(text)
+		if got != want || (err == nil) != (want != 0) {
+			t.Errorf("parseVersion(%s) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
+func TestCommandsOfAPerson(t *testing.T) {
+	for want, got := range map[string]string{
+		"systemctl status app.socket":        System.Systemctl("status", "app.socket"),
+		"systemctl --user status app.socket": User.Systemctl("status", "app.socket"),
+		"journalctl --user -u app":           User.Journalctl("-u", "app"),
+	} {
+		if got != want {
+			t.Errorf("the command is %q, want %q", got, want)
+		}
+	}
+}
+
+func TestAnAddressIsEscaped(t *testing.T) {
+	if got := escaped("/run/a b,c=d/x-y_z.1"); got != "/run/a%20b%2cc%3dd/x-y_z.1" {
+		t.Errorf("escaped = %q", got)
+	}
+}
+
+func TestAManagerThatIsNotThereIsAbsent(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	if _, err := Connect(t.Context(), User); !errors.Is(err, ErrAbsent) {
+		t.Errorf("Connect = %v, want ErrAbsent", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Connect(ctx, User); !errors.Is(err, context.Canceled) {
+		t.Errorf("Connect after the context's end = %v", err)
+	}
+}
+
+func TestTheManagerTellsItsVersion(t *testing.T) {
+	f := newFake(t)
+	f.on("Get", answer{body: []any{godbus.MakeVariant("252.39-1~deb12u1")}})
+	if got, err := f.connect().Version(); got != 252 || err != nil {
+		t.Errorf("Version = %d, %v, want 252", got, err)
+	}
+	f.on("Get", answer{err: "org.freedesktop.DBus.Error.AccessDenied"})
+	if _, err := f.connect().Version(); !errors.Is(err, ErrNotPermitted) {
+		t.Errorf("Version = %v, want ErrNotPermitted", err)
+	}
+}
+
+func TestAUnitIsRead(t *testing.T) {
+	f := newFake(t)
+	f.on("GetAll", answer{body: []any{map[string]godbus.Variant{
+		"LoadState": godbus.MakeVariant("bad-setting"), "ActiveState": godbus.MakeVariant("failed"), "SubState": godbus.MakeVariant("failed"),
+		"UnitFileState": godbus.MakeVariant("enabled"), "FragmentPath": godbus.MakeVariant("/etc/systemd/system/app.socket"),
+		"DropInPaths": godbus.MakeVariant([]string{"/etc/systemd/system/app.socket.d/override.conf"}), "NeedDaemonReload": godbus.MakeVariant(true),
+		"Result": godbus.MakeVariant("trigger-limit-hit"), "StatusText": godbus.MakeVariant("generation 1"),
+		"LoadError": godbus.MakeVariant(struct{ Name, Message string }{"org.x", "no such thing"}),
+		"Listen":    godbus.MakeVariant([]struct{ Kind, Address string }{{"Stream", "[::]:80"}, {"Stream", "/run/x"}}),
+		"NRestarts": godbus.MakeVariant(uint32(3)),
+	}}})
+	got, err := f.connect().Unit(t.Context(), "app.socket")
+	want := Unit{
+		Name: "app.socket", Load: "bad-setting", LoadError: "no such thing", Active: "failed", Sub: "failed", FileState: "enabled",
+		Fragment: "/etc/systemd/system/app.socket", DropIns: []string{"/etc/systemd/system/app.socket.d/override.conf"},
+		NeedsReload: true, Result: "trigger-limit-hit", Status: "generation 1", Listen: []Listen{{"Stream", "[::]:80"}, {"Stream", "/run/x"}},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Unit = %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestAJobIsWaitedFor(t *testing.T) {
+	f := newFake(t)
+	m := f.connect()
+	for result, want := range map[string]string{
+		"done":    "",
+		"failed":  `start app.socket: the job ended with "failed": see systemctl --user status app.socket`,
+		"timeout": `the job ended with "timeout"`,
+	} {
+		f.on("StartUnit", answer{body: []any{job}, ended: result})
+		err := m.Start(t.Context(), "app.socket")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("a job that ended with %s: %v, want %q", result, err, want)
+		}
+	}
+}
+
+func TestAContextEndsTheWaitForAJob(t *testing.T) {
+	f := newFake(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f.on("StopUnit", answer{body: []any{job}, then: func() { cancel(errors.New("enough")) }})
+	if err := f.connect().Stop(ctx, "app.socket"); err == nil || err.Error() != "stop app.socket: enough" {
+		t.Errorf("Stop = %v, want the cause", err)
+	}
+}
+
+func TestWhatTheManagerRefuses(t *testing.T) {
+	f := newFake(t)
+	m := f.connect()
+	calls := map[string]func() error{
+		"StartUnit":        func() error { return m.Start(t.Context(), "app.socket") },
+		"StopUnit":         func() error { return m.Stop(t.Context(), "app.socket") },
+		"Reload":           func() error { return m.Reload(t.Context()) },
+		"EnableUnitFiles":  func() error { return m.Enable(t.Context(), "app.socket") },
+		"DisableUnitFiles": func() error { return m.Disable(t.Context(), "app.socket") },
+		"ResetFailedUnit":  func() error { return m.ResetFailed(t.Context(), "app.socket") },
+		"GetAll":           func() error { _, err := m.Unit(t.Context(), "app.socket"); return err },
+	}
+	for method, call := range calls {
+		f.on(method, answer{err: "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"})
+		if err := call(); !errors.Is(err, ErrNotPermitted) || !strings.Contains(err.Error(), "sudo") {
+			t.Errorf("%s = %v, want ErrNotPermitted and what to do", method, err)
+		}
+		f.on(method, answer{err: "org.freedesktop.systemd1.Broken"})
+		if err := call(); err == nil || !strings.Contains(err.Error(), "the manager's words") {
+			t.Errorf("%s = %v, want the manager's words", method, err)
+		}
+		f.on(method, answer{err: noSuchUnit})
+		gone := method == "StopUnit" || method == "DisableUnitFiles" || method == "ResetFailedUnit"
+		if err := call(); (err == nil) != gone {
+			t.Errorf("%s of a unit that is not there = %v", method, err)
+		}
+	}
+}
+
+func TestWhatTheManagerIsAsked(t *testing.T) {
+	f := newFake(t)
+	f.on("EnableUnitFiles", answer{body: []any{false, []struct{ A, B, C string }{}}})
+	f.on("DisableUnitFiles", answer{body: []any{[]struct{ A, B, C string }{}}})
+	m := f.connect()
+	for _, err := range []error{m.Enable(t.Context(), "a.socket", "b.socket"), m.Reload(t.Context()), m.Disable(t.Context(), "a.socket"), m.ResetFailed(t.Context(), "a.service")} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{"EnableUnitFiles a.socket b.socket", "Reload", "DisableUnitFiles a.socket", "ResetFailedUnit a.service"}
+	if got := f.called(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the manager was asked %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,48 @@
+package systemd
+
+import "context"
+
+// Unit is what the manager knows of a unit.
+type Unit struct {
+	Name        string
+	Load        string // loaded, not-found, masked, bad-setting, error
+	LoadError   string // why it is not loaded, in the manager's words
+	Active, Sub string
+	FileState   string // enabled, disabled, static, ...
+	Fragment    string // the unit file; empty when there is none
+	DropIns     []string
+	NeedsReload bool     // its files changed since they were read
+	Result      string   // of a socket or service: success, or what failed
+	Status      string   // of a service: what it said last
+	Listen      []Listen // of a socket
+}
+
+// Listen is one address of a socket unit.
+type Listen struct{ Kind, Address string } // like Stream, [::]:80
+
+// Unit gives what the manager knows of one unit, also when there is no such unit.
+func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
+	p, err := m.conn.GetAllPropertiesContext(ctx, name)
+	if err != nil {
+		return Unit{}, m.explain("look at "+name, err)
+	}
+	u := Unit{
+		Name: name, Load: str(p["LoadState"]), Active: str(p["ActiveState"]), Sub: str(p["SubState"]),
+		FileState: str(p["UnitFileState"]), Fragment: str(p["FragmentPath"]),
+		Result: str(p["Result"]), Status: str(p["StatusText"]),
+	}
+	u.DropIns, _ = p["DropInPaths"].([]string)
+	u.NeedsReload, _ = p["NeedDaemonReload"].(bool)
+	if why, ok := p["LoadError"].([]any); ok && len(why) == 2 {
+		u.LoadError = str(why[1])
+	}
+	pairs, _ := p["Listen"].([][]any)
+	for _, pair := range pairs {
+		if len(pair) == 2 {
+			u.Listen = append(u.Listen, Listen{str(pair[0]), str(pair[1])})
+		}
+	}
+	return u, nil
+}
+
+func str(v any) string { s, _ := v.(string); return s }
