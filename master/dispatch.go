@@ -1,51 +1,11 @@
 package master
 
 import (
-	"os"
-	"time"
+	"slices"
 
-	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/wire"
 	"golang.org/x/sys/unix"
 )
-
-// listener is one listening socket.
-type listener struct {
-	address
-	index   int    // of a passed socket: descriptor 3+index; else -1
-	name    string // for people, and for worker.Listen("activation", name)
-	passed  bool
-	fixed   bool            // passed, or bound for --listen: never closed while the master runs
-	asked   bool            // a worker has asked for it
-	wants   []settings.Want // served also to those who ask for these
-	ring    []*seat         // by slot; nil where nobody takes its connections
-	cursor  int             // the slot whose turn it is
-	held    []*conn         // accepted, and waiting for a worker with room
-	starved bool            // in table.starved, and not polled
-	closing bool            // being drained before it is closed
-	failed  bool            // accept says that it is no listener any more
-	polled  bool
-	fd      int         // the loop's, as the next two; the table does not touch it
-	num     int         // in the poller's tag
-	file    os.FileInfo // of a unix socket that we made
-}
-
-// seat is the place of one worker's key in the ring of one listener.
-type seat struct {
-	key       *key
-	listener  *listener
-	restUntil instant       // it refused a connection: no room until then
-	rest      time.Duration // grows with each refusal in a row
-}
-
-// A worker that refuses gets nothing for this long, doubling.
-const (
-	restMin = 20 * time.Millisecond
-	restMax = time.Second
-)
-
-// settleTime bounds the wait for what was accepted before a stop, when workers do not answer.
-const settleTime = time.Second
 
 // maxDeaths is how many workers may die over one connection.
 const maxDeaths = 2
@@ -54,7 +14,8 @@ const maxDeaths = 2
 type conn struct {
 	fd       int
 	listener *listener
-	deaths   int // workers that died holding it unacknowledged
+	num      uint64 // in the order of accepting
+	deaths   int    // workers that died holding it unacknowledged
 }
 
 // handoff is one message with connections, sent and not yet answered.
@@ -69,71 +30,48 @@ type handoff struct {
 	done     bool
 }
 
-// accepted places a new connection.
-func (t *table) accepted(l *listener, fd int) {
-	t.acceptWait = 0
-	t.place(t.newConn(fd, l))
-}
-
-// place gives c to the next worker with room, or keeps it until there is one.
+// place gives a new connection to the next worker with room, or keeps it until there is one.
 func (t *table) place(c *conn) {
-	l := c.listener
-	if len(l.held) == 0 {
-		if s := t.pick(l); s != nil {
+	if len(c.listener.held) == 0 {
+		if s := t.pick(c.listener); s != nil {
 			t.assign(s, c)
 			return
 		}
 	}
-	if t.phase >= draining {
+	t.hold(c)
+}
+
+// placeAgain places connections that came back, before those that came later.
+func (t *table) placeAgain(back []*conn) {
+	for _, c := range back {
+		if s := t.pick(c.listener); s != nil {
+			t.assign(s, c)
+		} else {
+			t.hold(c)
+		}
+	}
+}
+
+// hold keeps c until a worker has room, in the order of accepting. When none ever
+// will, c is closed.
+func (t *table) hold(c *conn) {
+	l := c.listener
+	if t.phase >= draining || l.gone {
 		t.discard(c)
 		return
 	}
-	l.held = append(l.held, c)
-	t.starve(l)
-}
-
-// pick gives the seat whose turn it is and moves the turn on; nil when nobody has
-// room. A seat without room keeps its place in the ring.
-func (t *table) pick(l *listener) *seat {
-	i := t.peek(l)
+	i := slices.IndexFunc(l.held, func(other *conn) bool { return other.num > c.num })
 	if i < 0 {
-		return nil
+		i = len(l.held)
 	}
-	l.cursor = i + 1
-	return l.ring[i]
-}
-
-// peek gives the slot that pick would take, or -1.
-func (t *table) peek(l *listener) int {
-	n := len(l.ring)
-	for k := range n {
-		i := l.cursor + k
-		if i >= n {
-			i -= n
-		}
-		if i < n && l.ring[i] != nil && t.hasRoom(l.ring[i]) {
-			return i
-		}
-	}
-	return -1
-}
-
-func (t *table) hasRoom(s *seat) bool {
-	w := s.key.worker
-	return w.inFlight < w.cfg.Window && !w.blocked && !w.broken && !w.stalled && t.now >= s.restUntil
-}
-
-// mayAccept tells the loop whether to take another connection from l.
-func (t *table) mayAccept(l *listener) bool {
-	return (t.phase <= serving || l.closing) && !l.failed && t.now >= t.acceptFrom && len(l.held) == 0 && t.peek(l) >= 0
+	l.held = slices.Insert(l.held, i, c)
+	t.starve(l)
 }
 
 // assign puts c into the batch of s's worker.
 func (t *table) assign(s *seat, c *conn) {
 	w := s.key.worker
 	w.inFlight++
-	w.handedOver++
-	t.count.HandedOver++
 	if !w.dirty {
 		w.dirty = true
 		t.dirty = append(t.dirty, w)
@@ -174,10 +112,28 @@ func (t *table) unsent(w *worker, seq int64, err error) {
 	}
 	if err == unix.ETOOMANYREFS {
 		t.rest(h.seat)
+	} else {
+		w.blocked = true // evBlocked or evBroken follows; the next batch goes elsewhere
 	}
-	t.count.HandedOver -= uint64(len(h.conns))
-	w.handedOver -= uint64(len(h.conns))
 	t.takeBack(w, h, h.conns)
+}
+
+// recall takes back what would be sent to w with the next flush: all of it, or what
+// goes to k. It would be refused, or not be taken.
+func (t *table) recall(w *worker, k *key) {
+	var back []*conn
+	for i := w.head; i < len(w.sent); i++ {
+		if h := &w.sent[i]; h.seq < 0 && !h.done && (k == nil || h.seat.key == k) {
+			back = append(back, h.conns...)
+			t.end(w, h)
+		}
+	}
+	if back == nil {
+		return
+	}
+	w.sent = slices.DeleteFunc(w.sent, func(h handoff) bool { return h.done && h.seq < 0 })
+	t.trim(w)
+	t.placeAgain(back)
 }
 
 // handleAck applies NODE_HANDLE_ACK and NODE_HANDLE_NACK, which come in the order of the envelopes.
@@ -205,10 +161,6 @@ func (t *table) answer(w *worker, m *wire.Message) {
 		t.violation(w, "answered a message that was not sent")
 		return
 	}
-	if w.stalled {
-		w.stalled = false
-		t.log.Info("worker answers again", w.attrs("took", time.Duration(t.now-h.at))...)
-	}
 	if !m.Accepted {
 		t.rest(h.seat)
 		t.redistribute(w, h, h.conns)
@@ -219,10 +171,22 @@ func (t *table) answer(w *worker, m *wire.Message) {
 		return
 	}
 	h.seat.rest = 0
+	t.handedOver(w, len(h.conns))
 	for _, c := range h.conns {
 		t.close(c)
 	}
-	t.finish(w, h)
+	t.end(w, h)
+	t.trim(w)
+}
+
+// handedOver counts connections that a worker has taken.
+func (t *table) handedOver(w *worker, n int) {
+	if t.statusAt == 0 {
+		t.statusSeen, t.statusAt = t.count.HandedOver, t.now.add(statusEvery)
+		t.arm(t.statusAt)
+	}
+	w.handedOver += uint64(n)
+	t.count.HandedOver += uint64(n)
 }
 
 // partly applies an answer that refuses some connections of a batch.
@@ -242,14 +206,8 @@ func (t *table) partly(w *worker, h *handoff, refused []int) {
 			t.close(c)
 		}
 	}
+	t.handedOver(w, len(h.conns)-len(back))
 	t.redistribute(w, h, back)
-}
-
-// rest keeps a seat that refused out of its turn for a while.
-func (t *table) rest(s *seat) {
-	s.rest = min(max(2*s.rest, restMin), restMax)
-	s.restUntil = t.now.add(s.rest)
-	t.arm(s.restUntil)
 }
 
 // redistribute gives connections that were refused to others.
@@ -258,20 +216,24 @@ func (t *table) redistribute(w *worker, h *handoff, back []*conn) {
 	t.takeBack(w, h, back)
 }
 
-// takeBack ends h and places back anew, before what came later.
+// takeBack ends h and places back anew.
 func (t *table) takeBack(w *worker, h *handoff, back []*conn) {
-	back = append([]*conn(nil), back...)
-	t.finish(w, h)
-	for _, c := range back {
-		t.place(c)
-	}
+	back = slices.Clone(back)
+	t.end(w, h)
+	t.trim(w)
+	t.placeAgain(back)
 }
 
-// finish ends a handoff; its connections have been seen to.
-func (t *table) finish(w *worker, h *handoff) {
+// end takes h out of w's account; its connections have been seen to, or will be.
+func (t *table) end(w *worker, h *handoff) {
 	w.inFlight -= len(h.conns)
 	t.freeVec = append(t.freeVec, h.conns[:0])
 	h.conns, h.done = nil, true
+}
+
+// trim forgets the handoffs of w that have ended, and lets w have new ones if it
+// was only them that it left unanswered for too long.
+func (t *table) trim(w *worker) {
 	for w.head < len(w.sent) && w.sent[w.head].done {
 		w.head++
 	}
@@ -282,6 +244,26 @@ func (t *table) finish(w *worker, h *handoff) {
 		w.sent = append(w.sent[:0], w.sent[w.head:]...)
 		w.head = 0
 	}
+	if !w.stalled {
+		return
+	}
+	if limit := w.ackLimit(); limit == 0 || t.now < limit {
+		w.stalled = false
+		t.arm(limit)
+		t.log.Info("worker answers again", w.attrs()...)
+	}
+}
+
+// listed is how many handoffs w's list has. A worker that answers in order, as all do,
+// has no more of them than connections in flight.
+func (w *worker) listed() int { return len(w.sent) - w.head }
+
+// ackLimit is when w's oldest handoff will have been unanswered for too long; 0 if there is none.
+func (w *worker) ackLimit() instant {
+	if w.head == len(w.sent) || w.sent[w.head].seq < 0 {
+		return 0
+	}
+	return w.sent[w.head].at.add(w.cfg.AckTimeout)
 }
 
 // find gives the handoff with that seq, or nil.
@@ -310,7 +292,7 @@ func (t *table) abandon(w *worker) {
 			case h.acked && !h.unseen:
 				t.count.Ambiguous++
 				t.close(c)
-			case h.seq < 0 || h.unseen: // never sent, or as good as refused
+			case h.unseen || w.want == down: // as good as refused; or it left, and that is not the connection's doing
 				back = append(back, c)
 			case c.deaths+1 >= maxDeaths:
 				t.log.Warn("connection closed: two workers died before they took it",
@@ -318,90 +300,14 @@ func (t *table) abandon(w *worker) {
 				t.discard(c)
 			default:
 				c.deaths++
-				t.count.Redistributed++
 				back = append(back, c)
 			}
 		}
 		t.freeVec = append(t.freeVec, h.conns[:0])
 	}
 	w.sent, w.head, w.inFlight = nil, 0, 0
-	for _, c := range back {
-		t.place(c)
-	}
-}
-
-// starve notes that l must not be polled until a worker has room.
-func (t *table) starve(l *listener) {
-	if l.starved {
-		return
-	}
-	l.starved = true
-	t.starved = append(t.starved, l)
-	t.poll(l, false)
-}
-
-// feed gives held connections to workers that have room now, and has the loop
-// accept again where there is more room than held connections.
-func (t *table) feed() {
-	list := t.starved
-	t.starved = t.starved[:0]
-	for _, l := range list {
-		if l.failed && len(l.held) == 0 {
-			l.starved = false
-			continue
-		}
-		for len(l.held) > 0 {
-			s := t.pick(l)
-			if s == nil {
-				break
-			}
-			c := l.held[0]
-			l.held = append(l.held[:0], l.held[1:]...)
-			t.assign(s, c)
-		}
-		if t.mayAccept(l) && len(l.held) == 0 {
-			l.starved = false
-			t.do(effect{kind: effAccept, listener: l})
-			continue
-		}
-		t.starved = append(t.starved, l)
-	}
-}
-
-// drained applies that the accept queue of l was seen empty.
-func (t *table) drained(l *listener) {
-	if l.closing {
-		t.unbind(l)
-		return
-	}
-	t.wait(l)
-}
-
-// wait polls l again, unless it starves.
-func (t *table) wait(l *listener) {
-	if !l.starved && !l.failed && (t.phase <= serving || l.closing) {
-		t.poll(l, true)
-	}
-}
-
-func (t *table) poll(l *listener, on bool) {
-	if l.polled != on {
-		l.polled = on
-		t.do(effect{kind: effPoll, listener: l, on: on})
-	}
-}
-
-// acceptFailed pauses accepting, on all listeners, when descriptors or memory have
-// run out: the connections wait in the kernel, and nothing spins.
-func (t *table) acceptFailed(l *listener, err error) {
-	if t.acceptWait == 0 {
-		t.log.Error("accepting paused: raise LimitNOFILE= of the service or the system's limits",
-			"listener", l.String(), "err", err)
-	}
-	t.acceptWait = min(max(2*t.acceptWait, 50*time.Millisecond), time.Second)
-	t.acceptFrom = t.now.add(t.acceptWait)
-	t.arm(t.acceptFrom)
-	t.starve(l)
+	t.count.Redistributed += uint64(len(back))
+	t.placeAgain(back)
 }
 
 func (t *table) close(c *conn) {
@@ -417,13 +323,15 @@ func (t *table) discard(c *conn) {
 }
 
 func (t *table) newConn(fd int, l *listener) *conn {
+	var c *conn
 	if n := len(t.freeCon); n > 0 {
-		c := t.freeCon[n-1]
-		t.freeCon = t.freeCon[:n-1]
-		*c = conn{fd: fd, listener: l}
-		return c
+		c, t.freeCon = t.freeCon[n-1], t.freeCon[:n-1]
+	} else {
+		c = new(conn)
 	}
-	return &conn{fd: fd, listener: l}
+	t.lastConn++
+	*c = conn{fd: fd, listener: l, num: t.lastConn}
+	return c
 }
 
 func (t *table) newVec() []*conn {
@@ -433,11 +341,4 @@ func (t *table) newVec() []*conn {
 		return v
 	}
 	return make([]*conn, 0, 4)
-}
-
-// deaf notes that l cannot accept any more, which nobody but its owner can mend.
-func (t *table) deaf(l *listener, err error) {
-	l.failed = true
-	t.poll(l, false)
-	t.log.Error("listener is broken: restart its socket unit", "listener", l.String(), "err", err)
 }

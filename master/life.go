@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,7 @@ func (t *table) becameReady(w *worker) {
 	}
 	t.replaced(w)
 	t.scaled()
+	t.sweep()
 	t.status()
 }
 
@@ -56,7 +58,7 @@ func (t *table) warnUnasked() {
 func (t *table) readyCount() int {
 	n := 0
 	for _, s := range t.slots {
-		if s.current != nil && s.current.state == wReady {
+		if w := s.current; w != nil && w.state == wReady && !w.ended && !w.broken {
 			n++
 		}
 	}
@@ -120,6 +122,10 @@ func (t *table) giveUp() {
 // tick applies all deadlines that have passed and finds the next one.
 func (t *table) tick() {
 	t.next = 0
+	if t.startLimit != 0 && t.now >= t.startLimit { // before its workers, which are late at the same time
+		t.stop(t.lateStart())
+	}
+	t.arm(t.startLimit)
 	for _, w := range t.workers {
 		t.tickWorker(w)
 	}
@@ -132,14 +138,11 @@ func (t *table) tick() {
 		t.arm(s.retryAt)
 	}
 	t.tickAccept()
-	if t.startLimit != 0 && t.now >= t.startLimit {
-		t.startLimit = 0
-		t.stop(t.lateStart())
-	}
-	t.arm(t.startLimit)
-	if t.phase == settling && (t.now >= t.settleBy || t.settled()) {
+	switch {
+	case t.phase != settling:
+	case t.now >= t.settleBy || t.settled():
 		t.drainAll()
-	} else {
+	default:
 		t.arm(t.settleBy)
 	}
 	t.tickNotify()
@@ -151,11 +154,7 @@ func (t *table) tickAccept() {
 		t.arm(t.acceptFrom)
 	}
 	for _, l := range t.starved {
-		for _, s := range l.ring {
-			if s != nil && s.restUntil > t.now {
-				t.arm(s.restUntil)
-			}
-		}
+		t.armRests(l)
 	}
 }
 
@@ -171,12 +170,12 @@ func (t *table) tickWorker(w *worker) {
 		t.hungUp(w)
 	}
 	t.arm(w.hungAt)
-	if w.head < len(w.sent) && w.sent[w.head].seq >= 0 && !w.stalled {
-		limit := w.sent[w.head].at.add(w.cfg.AckTimeout)
-		if t.now < limit {
-			t.arm(limit)
-			return
-		}
+	limit := w.ackLimit()
+	switch {
+	case limit == 0 || w.stalled:
+	case t.now < limit:
+		t.arm(limit)
+	default:
 		w.stalled = true
 		t.log.Warn("worker does not answer and gets nothing new until it does",
 			w.attrs("held", w.inFlight, "took", time.Duration(t.now-w.sent[w.head].at))...)
@@ -187,7 +186,7 @@ func (t *table) tickWorker(w *worker) {
 func (t *table) expired(w *worker) {
 	switch {
 	case w.want == up:
-		w.why = fmt.Sprintf("not ready within %v: %s", w.cfg.StartTimeout, t.missing(w))
+		w.why = fmt.Sprintf("was not ready within %v: %s", w.cfg.StartTimeout, t.missing(w))
 		t.log.Warn("worker was late", w.attrs("err", w.why)...)
 		t.unseat(w)
 		w.want, w.state = down, wDraining
@@ -240,6 +239,9 @@ func (t *table) killOne(w *worker) {
 	t.do(effect{kind: effSignal, worker: w, signal: sigKill})
 }
 
+// settleTime bounds the wait for what was accepted before a stop, when workers do not answer.
+const settleTime = time.Second
+
 // stop begins the end: nothing new is accepted, what was accepted is handed over,
 // then the workers drain.
 func (t *table) stop(err error) {
@@ -250,6 +252,9 @@ func (t *table) stop(err error) {
 	t.settleBy = t.now.add(settleTime)
 	t.arm(t.settleBy)
 	t.startLimit = 0
+	for _, s := range t.slots {
+		s.retryAt = 0
+	}
 	t.endReload("the master is stopping")
 	t.do(effect{kind: effNotify, notify: Event{Stopping: true, Status: "stopping"}})
 	t.extend()
@@ -299,9 +304,6 @@ func (t *table) drainAll() {
 		}
 		l.held = nil
 	}
-	for _, s := range t.slots {
-		s.retryAt = 0
-	}
 	for _, w := range t.workers {
 		t.drain(w)
 	}
@@ -320,8 +322,13 @@ func (t *table) stopNow() {
 	}
 }
 
+// unbind closes a listener of our own. What it holds, no worker will take.
 func (t *table) unbind(l *listener) {
-	l.closing, l.failed = false, true
+	l.closing, l.failed, l.gone, l.polled = false, true, true, false
+	for _, c := range l.held {
+		t.discard(c)
+	}
+	l.held = nil
 	t.do(effect{kind: effUnbind, listener: l})
 	for i, other := range t.listeners {
 		if other == l {
@@ -330,10 +337,11 @@ func (t *table) unbind(l *listener) {
 		}
 	}
 	for name, h := range t.handles {
-		for _, hl := range h.listeners {
-			if hl == l {
-				delete(t.handles, name)
-			}
+		if slices.Contains(h.listeners, l) {
+			delete(t.handles, name)
 		}
+	}
+	for _, s := range t.slots { // or a next worker would have to listen on it
+		s.served = slices.DeleteFunc(s.served, func(served *listener) bool { return served == l })
 	}
 }

@@ -16,6 +16,13 @@ import (
 // maxKeys bounds the listeners of one worker.
 const maxKeys = 1024
 
+// maxKey bounds the name of a key, which is in each line that is sent for it; the
+// longest path and the longest abstract name together fit.
+const maxKey = 8 << 10
+
+// maxZone bounds the zone of an IPv6 address: the name of an interface.
+const maxZone = 64
+
 // maxData bounds what a worker has us keep for others (TLS ticket keys are 110 bytes).
 const maxData = 4 << 10
 
@@ -63,18 +70,11 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 	if w.want == down { // as Node's primary: a leaving worker opens nothing
 		return
 	}
-	name := q.Key()
-	switch {
-	case w.keys[name] != nil:
-		t.refuse(w, seq, q, unix.EADDRINUSE, "it has this listener open already")
-		return
-	case len(w.keys) >= maxKeys:
-		t.refuse(w, seq, q, unix.EMFILE, "it has too many listeners open")
-		return
-	case q.Type == wire.UDP4 || q.Type == wire.UDP6:
-		t.refuse(w, seq, q, unix.ENOTSUP, "datagram sockets are not served")
+	if errno, why := unfit(w, q); errno != 0 {
+		t.refuse(w, seq, q, errno, why)
 		return
 	}
+	name := q.Key()
 	if h := t.handles[name]; h != nil {
 		t.grant(w, seq, q, h)
 		return
@@ -84,14 +84,35 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 	case err != nil:
 		t.refuse(w, seq, q, unix.EADDRNOTAVAIL, err.Error())
 	case len(found) > 0:
-		h := &handle{listeners: found}
-		t.handles[name] = h
-		t.grant(w, seq, q, h)
+		t.grant(w, seq, q, &handle{name: name, listeners: found})
 	case t.mayBind(q):
 		t.do(effect{kind: effBind, worker: w, seq: seq, query: q})
 	default:
 		t.refuse(w, seq, q, unix.EADDRNOTAVAIL, t.remedy(q))
 	}
+}
+
+// unfit tells what no listener could serve. It keeps from the rest what only a
+// broken worker sends: a name that fits no line, an address that would be looked up.
+func unfit(w *worker, q *wire.Query) (unix.Errno, string) {
+	ip, err := netip.ParseAddr(q.Address)
+	switch {
+	case len(q.Address) > maxKey || len(q.Type) > maxKey || len(wire.Quote(q.Key())) > maxKey:
+		return unix.ENAMETOOLONG, "no address is that long"
+	case w.keys[q.Key()] != nil:
+		return unix.EADDRINUSE, "it has this listener open already"
+	case len(w.keys) >= maxKeys:
+		return unix.EMFILE, "it has too many listeners open"
+	case q.Type == wire.UDP4 || q.Type == wire.UDP6:
+		return unix.ENOTSUP, "datagram sockets are not served"
+	case q.FD >= 0 || q.Name != "" || q.Type == wire.Pipe:
+		return 0, ""
+	case q.Type != wire.IPv4 && q.Type != wire.IPv6:
+		return unix.EINVAL, "an address of a kind that is not served"
+	case q.Address != "" && (err != nil || len(ip.Zone()) > maxZone) || q.Port < 0 || q.Port > 65535:
+		return unix.EINVAL, "that is no address and port"
+	}
+	return 0, ""
 }
 
 // mayBind tells whether the master opens what nobody passed.
@@ -113,9 +134,7 @@ func (t *table) bound(w *worker, ev event) {
 		return
 	}
 	t.listeners = append(t.listeners, ev.listener)
-	h := &handle{listeners: []*listener{ev.listener}}
-	t.handles[q.Key()] = h
-	t.grant(w, ev.seq, q, h)
+	t.grant(w, ev.seq, q, &handle{name: q.Key(), listeners: []*listener{ev.listener}, bound: true})
 }
 
 // grant opens h for w.
@@ -131,11 +150,14 @@ func (t *table) grant(w *worker, seq int64, q *wire.Query, h *handle) {
 	if h.data == nil && len(q.Data) <= maxData {
 		h.data = q.Data
 	}
-	k := &key{name: q.Key(), worker: w, query: q, handle: h, port: q.Port}
+	asked := *q
+	asked.Data = nil // as long as a message may be, and done with
+	k := &key{name: h.name, worker: w, query: &asked, handle: h, port: q.Port}
 	k.quoted = wire.Quote(k.name)
 	var sockname *wire.Sockname
 	for _, l := range h.listeners {
 		l.asked = true
+		l.keys++
 		k.seats = append(k.seats, &seat{key: k, listener: l})
 		if sockname == nil && l.network == "tcp" {
 			sockname = &wire.Sockname{Address: l.ip.String(), Family: "IPv6", Port: l.port}
@@ -152,13 +174,16 @@ func (t *table) grant(w *worker, seq int64, q *wire.Query, h *handle) {
 			k.port = -1
 		}
 	}
-	w.keys[k.name] = k
+	w.keys[k.name], t.handles[h.name] = k, h
+	h.keys++
 	t.line(w, wire.AppendReply(nil, w.nextSeq(), seq, k.name, 0, h.data, sockname))
 }
 
 // refuse answers with an error that becomes the worker's own listen error.
 func (t *table) refuse(w *worker, seq int64, q *wire.Query, errno unix.Errno, why string) {
-	t.log.Warn("worker cannot listen", w.attrs("listener", q.String(), "errno", unix.ErrnoName(errno), "err", why)...)
+	if name := shorten(q.String()); w.unheard(name + why) {
+		t.log.Warn("worker cannot listen", w.attrs("listener", name, "errno", unix.ErrnoName(errno), "err", shorten(why))...)
+	}
 	data := q.Data // a TLS server reads its ticket keys from an error, too
 	if len(data) > maxData {
 		data = nil
@@ -169,27 +194,47 @@ func (t *table) refuse(w *worker, seq int64, q *wire.Query, errno unix.Errno, wh
 // remedy says which listeners there are and what would serve q.
 func (t *table) remedy(q *wire.Query) string {
 	var have []string
-	hint := ""
+	var from *listener
+	best := -1
 	for _, l := range t.listeners {
+		if !l.passed {
+			continue
+		}
 		have = append(have, l.String())
-		if hint == "" && l.passed && !l.asked {
-			hint = l.flag(q)
+		if score := l.suits(q); score > best {
+			best, from = score, l
 		}
 	}
-	if hint == "" && len(t.listeners) > 0 {
-		hint = t.listeners[0].flag(q)
+	passed := "no sockets were passed"
+	if from != nil {
+		passed = "passed are: " + strings.Join(have, ", ")
 	}
-	if q.FD >= 0 || q.Name != "" {
-		return fmt.Sprintf("no such socket was passed; passed are: %s", strings.Join(have, ", "))
+	switch {
+	case q.FD >= 0 || q.Name != "" || from == nil:
+		return "no such socket was passed; " + passed
+	case unixPath(q.Address) != q.Address: // a WANT has no abstract names
+		return "the init system passed no socket for it; " + passed + "; to open it here: --bind"
 	}
-	return fmt.Sprintf("the init system passed no socket for it; passed are: %s; to serve it from one of them: --listen %s; to open it here: --bind",
-		strings.Join(have, ", "), hint)
+	return fmt.Sprintf("the init system passed no socket for it; %s; to serve it from one of them: --listen %s; to open it here: --bind",
+		passed, t.flag(from, q))
+}
+
+// suits tells how well l would do for q: one of the same kind that nobody asks for is best.
+func (l *listener) suits(q *wire.Query) int {
+	score := 0
+	if (l.network == "unix") == (q.Type == wire.Pipe) {
+		score += 2
+	}
+	if !l.asked {
+		score++
+	}
+	return score
 }
 
 // flag is the LISTEN that serves q from l.
-func (l *listener) flag(q *wire.Query) string {
+func (t *table) flag(l *listener, q *wire.Query) string {
 	from := l.address.String()
-	if l.name != "" && l.name != "unknown" {
+	if t.isName(l) {
 		from = "fd:" + l.name
 	}
 	switch {
@@ -200,6 +245,14 @@ func (l *listener) flag(q *wire.Query) string {
 	default:
 		return from + "=" + q.String()
 	}
+}
+
+// isName tells whether l's name stands for it alone, and not also for a socket of
+// the other kind, or for all that have none.
+func (t *table) isName(l *listener) bool {
+	return l.name != "" && l.name != "unknown" && !slices.ContainsFunc(t.listeners, func(other *listener) bool {
+		return other.name == l.name && other.network != l.network
+	})
 }
 
 // match finds the listeners that serve q: none means that nobody has them. The
@@ -326,31 +379,34 @@ func (t *table) closeKey(w *worker, name string) {
 	if k == nil {
 		return
 	}
-	t.unseatKey(k)
-	k.closed = true
-	delete(w.keys, name)
-	if w.want == down {
-		return
-	}
-	if w.state == wReady {
-		w.slot.served = w.listeners()
-	}
-	for _, l := range k.handle.listeners {
-		if !l.fixed && !t.isOpen(l) && len(l.held) == 0 {
-			t.unbind(l)
+	t.forget(k)
+	if w.want == up {
+		if w.state == wReady {
+			w.slot.served = w.listeners()
 		}
+		for _, l := range k.handle.listeners {
+			t.unbindUnused(l)
+		}
+	}
+	t.sweep()
+}
+
+func (t *table) unbindUnused(l *listener) {
+	if !l.fixed && !l.gone && l.keys == 0 {
+		t.unbind(l)
 	}
 }
 
-func (t *table) isOpen(l *listener) bool {
-	for _, w := range t.workers {
-		for _, k := range w.keys {
-			if slices.Contains(k.handle.listeners, l) {
-				return true
-			}
-		}
+// sweep closes what we opened for workers and none has open any more: those that
+// had it left, or died, and their successors did without. While a slot has no ready
+// worker its next one may want it again.
+func (t *table) sweep() {
+	if t.phase != serving || t.reload != nil || t.readyCount() != len(t.slots) {
+		return
 	}
-	return false
+	for _, l := range slices.Clone(t.listeners) {
+		t.unbindUnused(l)
+	}
 }
 
 // configure gives names and wants to the listeners that a --listen means. Those

@@ -63,12 +63,14 @@ func (t *table) reloadOn() {
 			leaving++
 		}
 	}
-	for len(r.todo) > 0 && busy < r.cfg.Surge && leaving+busy < r.cfg.MaxDraining {
-		s := r.todo[0]
-		r.todo = r.todo[1:]
-		if s.next != nil {
-			panic(fmt.Sprintf("master: slot %d is replaced twice at a time", s.index))
+	for busy < r.cfg.Surge && leaving+busy < r.cfg.MaxDraining {
+		// A slot may have a next worker already, by an operator's word on its current one.
+		i := slices.IndexFunc(r.todo, func(s *slot) bool { return s.next == nil })
+		if i < 0 {
+			break
 		}
+		s := r.todo[i]
+		r.todo = slices.Delete(r.todo, i, i+1)
 		s.retryAt = 0
 		s.next = t.respawn(s)
 		busy++
@@ -142,8 +144,13 @@ func (t *table) finishReload() {
 	t.reload = nil
 	if r.err == nil {
 		t.cfg, t.generation = r.cfg, r.generation
-		if t.scaledFrom == 0 {
+		switch {
+		case t.scaledFrom == 0:
 			t.dropSlots(r.cfg.Workers)
+		case len(t.slots) == r.cfg.Workers: // as many as the new settings say
+			t.scaledFrom = 0
+		default:
+			t.scaledFrom = r.cfg.Workers
 		}
 	}
 	t.reloadDone(r.err)
@@ -169,12 +176,17 @@ func (t *table) reloadDone(err error) {
 		t.log.Info("reload done", "generation", t.generation)
 	}
 	t.do(effect{kind: effDone, done: cmdReload, err: err})
-	t.do(effect{kind: effNotify, notify: Event{Reloaded: true, Status: t.statusLine()}})
+	t.statusText = t.statusLine()
+	t.do(effect{kind: effNotify, notify: Event{Reloaded: true, Status: t.statusText}})
 }
 
-// cut counts a worker whose drain was ended by drain-timeout.
+// cut counts a worker of a replaced generation whose drain was ended by drain-timeout.
 func (t *table) cut(w *worker) {
-	if t.lastReload != nil && t.phase <= serving {
+	serves := t.generation
+	if r := t.reload; r != nil && !r.back {
+		serves = r.generation
+	}
+	if t.lastReload != nil && t.phase <= serving && w.generation < serves {
 		t.lastReload.Cut++
 	}
 }

@@ -58,11 +58,12 @@ type table struct {
 	scaledFrom int
 	scaling    bool
 
-	starved []*listener // not polled for want of a worker with room, or holding connections
-	dirty   []*worker   // with a batch that flush must send
-	freeCon []*conn
-	freeVec [][]*conn
-	count   Counters
+	starved  []*listener // not polled for want of a worker with room, or holding connections
+	dirty    []*worker   // with a batch that flush must send
+	lastConn uint64
+	freeCon  []*conn
+	freeVec  [][]*conn
+	count    Counters
 }
 
 // phase is the life of the master itself.
@@ -262,10 +263,11 @@ func (t *table) stepWorker(w *worker, ev event) {
 		t.unsent(w, ev.seq, ev.err)
 	case evBlocked:
 		w.blocked = true
+		t.recall(w, nil)
 	case evWritable:
 		w.blocked = false
 	case evBroken:
-		w.broken = true
+		t.broken(w)
 	case evChannelEnd:
 		t.channelEnd(w)
 	case evSpawned:
@@ -340,13 +342,33 @@ func (t *table) line(w *worker, b []byte) {
 // the worker is left alone; the first of each kind is logged, all are counted.
 func (t *table) violation(w *worker, what string) {
 	w.violations++
-	if len(w.violated) < maxViolationKinds && !w.violated[what] {
-		if w.violated == nil {
-			w.violated = map[string]bool{}
-		}
-		w.violated[what] = true
-		t.log.Warn("worker misbehaved on its channel", w.attrs("err", what)...)
+	if w.unheard(what) {
+		t.log.Warn("worker misbehaved on its channel", w.attrs("err", shorten(what))...)
 	}
 }
 
-const maxViolationKinds = 8
+// unheard tells whether what is new from w, and worth a line in the log. A worker
+// can neither fill the log nor hold memory by what it says.
+func (w *worker) unheard(what string) bool {
+	what = shorten(what)
+	if len(w.heard) >= maxHeard || w.heard[what] {
+		return false
+	}
+	if w.heard == nil {
+		w.heard = map[string]bool{}
+	}
+	w.heard[what] = true
+	return true
+}
+
+const maxHeard = 16
+
+// shorten cuts what a worker made us say.
+func shorten(s string) string {
+	if len(s) > maxSaid {
+		return s[:maxSaid] + "..."
+	}
+	return s
+}
+
+const maxSaid = 1000

@@ -69,7 +69,7 @@ type worker struct {
 
 	why        string // it must end, when that was our decision
 	violations int
-	violated   map[string]bool
+	heard      map[string]bool // that it did, and the log says
 }
 
 // want is what was decided about a worker.
@@ -92,12 +92,15 @@ type key struct {
 	port      int // as answered
 	seats     []*seat
 	listening bool
-	closed    bool
+	closed    bool // by the worker, or with its channel
 }
 
 // handle is what a query was resolved to, the same for all workers that ask it.
 type handle struct {
+	name      string
 	listeners []*listener
+	keys      int             // of workers, that stand for it
+	bound     bool            // we opened its listener for it
 	data      json.RawMessage // of the first asker; secret
 }
 
@@ -137,9 +140,8 @@ func (t *table) spawn(s *slot, generation int, cfg *settings.Settings) *worker {
 }
 
 func (t *table) online(w *worker, batch int) {
-	w.batch = batch
-	if w.state == wStarting {
-		w.state = wOnline
+	if w.state == wStarting { // what it takes cannot change while it is being sent
+		w.batch, w.state = batch, wOnline
 	}
 }
 
@@ -221,6 +223,21 @@ func (t *table) unseatKey(k *key) {
 			r[i] = nil
 		}
 	}
+	t.recall(k.worker, k)
+}
+
+// forget ends what k stands for. A handle of passed sockets goes with its last key;
+// one that we bound goes with its listener, so that a worker that comes back finds it.
+func (t *table) forget(k *key) {
+	t.unseatKey(k)
+	k.closed = true
+	delete(k.worker.keys, k.name)
+	for _, l := range k.handle.listeners {
+		l.keys--
+	}
+	if k.handle.keys--; k.handle.keys == 0 && !k.handle.bound {
+		delete(t.handles, k.handle.name)
+	}
 }
 
 // drain tells w to take nothing new, finish what it holds, and leave.
@@ -272,9 +289,27 @@ func (t *table) channelEnd(w *worker) {
 	w.ended = true
 	t.unseat(w)
 	t.abandon(w)
-	w.keys = map[string]*key{}
-	w.hungAt = t.now.add(hangUpGrace)
-	t.arm(w.hungAt)
+	for _, k := range w.keys {
+		t.forget(k)
+	}
+	t.hangUp(w)
+	t.sweep()
+}
+
+// broken applies that nothing can be written to w any more. Mostly it is about to
+// end; if it does not, it has closed its channel as much as one that was read to its end.
+func (t *table) broken(w *worker) {
+	w.broken = true
+	t.recall(w, nil)
+	t.hangUp(w)
+}
+
+// hangUp gives the process of w a little time to end, too.
+func (t *table) hangUp(w *worker) {
+	if w.hungAt == 0 {
+		w.hungAt = t.now.add(hangUpGrace)
+		t.arm(w.hungAt)
+	}
 }
 
 // hangUpGrace is how long a process may outlive its channel before it counts as
@@ -286,6 +321,7 @@ func (t *table) hungUp(w *worker) {
 	if w.want == down {
 		return
 	}
+	t.unseat(w)
 	w.want, w.state = down, wDraining
 	w.deadline = t.now.add(w.cfg.DrainTimeout)
 	t.arm(w.deadline)

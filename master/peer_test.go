@@ -1,0 +1,182 @@
+package master
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/rondokit/rondo/internal/wire"
+)
+
+// peer gives the worker that serves slot i.
+func (s *stage) peer(i int) *peer {
+	s.tb.Helper()
+	w := s.t.slots[i].current
+	if w == nil {
+		s.tb.Fatalf("slot %d has no worker", i)
+	}
+	return s.peers[w.id]
+}
+
+// worker gives what the table knows of p.
+func (s *stage) worker(p *peer) *worker { return s.t.workers[p.id] }
+
+// starting gives the workers that have not been heard of yet, oldest first.
+func (s *stage) starting() []*peer {
+	var all []*peer
+	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+		if w := s.t.workers[id]; w.state == wStarting && w.want == up {
+			all = append(all, s.peers[id])
+		}
+	}
+	return all
+}
+
+// newest gives the worker that was started last.
+func (s *stage) newest() *peer { return s.peers[s.t.lastWorker] }
+
+// says has p write one message.
+func (s *stage) says(p *peer, m wire.Message) {
+	s.tb.Helper()
+	p.seq++
+	m.Seq = p.seq
+	if m.Kind == wire.Close {
+		p.keys = slices.DeleteFunc(p.keys, func(k string) bool { return k == m.Key })
+	}
+	s.turn(event{kind: evMessage, worker: p.id, msg: &m})
+}
+
+func (s *stage) online(p *peer, batch int) {
+	s.tb.Helper()
+	s.turn(event{kind: evSpawned, worker: p.id, pid: 1000 + p.id})
+	s.says(p, wire.Message{Kind: wire.Online, Batch: batch, Ack: -1})
+}
+
+// asks has p query q, and gives the key that it got, if any.
+func (s *stage) asks(p *peer, q *wire.Query) string {
+	s.tb.Helper()
+	n := len(p.keys)
+	s.says(p, wire.Message{Kind: wire.QueryServer, Query: q, Ack: -1})
+	if len(p.keys) > n {
+		return p.keys[n]
+	}
+	return ""
+}
+
+// listens has p say that it listens on what it asked for.
+func (s *stage) listens(p *peer, q *wire.Query) {
+	s.tb.Helper()
+	l := *q
+	if p.name != nil {
+		l.Port = p.name.Port
+	}
+	s.says(p, wire.Message{Kind: wire.Listening, Query: &l, Ack: -1})
+}
+
+// opens is all that a worker says until it is ready.
+func (s *stage) opens(p *peer, batch int, queries ...*wire.Query) {
+	s.tb.Helper()
+	s.online(p, batch)
+	for _, q := range queries {
+		if w := s.worker(p); w == nil || w.want == down { // the others were ready first, and this one is not needed
+			return
+		}
+		if s.asks(p, q) == "" {
+			s.tb.Fatalf("worker %d may not listen on %s: %v", p.id, q, p.errno)
+		}
+		s.listens(p, q)
+	}
+}
+
+func (s *stage) acks(p *peer) {
+	s.tb.Helper()
+	for i := range p.owed {
+		if p.owed[i].envelope && !p.owed[i].acked {
+			p.owed[i].acked = true
+			if !p.wild {
+				s.taken[p.owed[i].fds[0]] = p.id
+			}
+			break
+		}
+	}
+	s.says(p, wire.Message{Kind: wire.HandleAck, Ack: -1})
+}
+
+func (s *stage) nacks(p *peer) {
+	s.tb.Helper()
+	for i := range p.owed {
+		if p.owed[i].envelope && !p.owed[i].acked {
+			p.owed = slices.Delete(p.owed, i, i+1)
+			break
+		}
+	}
+	s.says(p, wire.Message{Kind: wire.HandleNack, Ack: -1})
+}
+
+// answers has p answer the oldest handoff that it has not answered.
+func (s *stage) answer(p *peer, accepted bool, refused ...int) {
+	s.tb.Helper()
+	if len(p.owed) == 0 {
+		s.tb.Fatalf("worker %d has nothing to answer", p.id)
+	}
+	if p.owed[0].envelope && !p.owed[0].acked {
+		s.acks(p)
+	}
+	m := p.owed[0]
+	p.owed = p.owed[1:]
+	if !accepted {
+		delete(s.taken, m.fds[0])
+	}
+	for _, i := range refused {
+		if i >= 0 && i < len(m.fds) {
+			delete(s.taken, m.fds[i])
+		}
+	}
+	s.says(p, wire.Message{Kind: wire.Answer, Ack: m.seq, Accepted: accepted, Refused: refused})
+}
+
+func (s *stage) accepts(p *peer) { s.tb.Helper(); s.answer(p, true) }
+func (s *stage) refuses(p *peer) { s.tb.Helper(); s.answer(p, false) }
+
+// everyoneAccepts has all workers accept all that they were sent.
+func (s *stage) everyoneAccepts() {
+	s.tb.Helper()
+	for again := true; again; {
+		again = false
+		for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+			if p := s.peers[id]; p != nil && !p.closed && len(p.owed) > 0 {
+				s.accepts(p)
+				again = true
+			}
+		}
+	}
+	s.polled()
+}
+
+// ends has p close its channel.
+func (s *stage) ends(p *peer) {
+	s.tb.Helper()
+	p.closed, p.owed = true, nil
+	s.turn(event{kind: evChannelEnd, worker: p.id})
+	s.polled()
+}
+
+// dies has p end, channel and process.
+func (s *stage) dies(p *peer) { s.tb.Helper(); s.exits(p, exit{code: 1, reason: "exited with code 1"}) }
+
+func (s *stage) exits(p *peer, e exit) {
+	s.tb.Helper()
+	if !p.closed {
+		s.ends(p)
+	}
+	s.turn(event{kind: evExited, worker: p.id, exit: e})
+	s.polled()
+}
+
+// given lists the connections that p was sent and has not answered.
+func (p *peer) given() []int {
+	var fds []int
+	for _, m := range p.owed {
+		fds = append(fds, m.fds...)
+	}
+	return fds
+}

@@ -1,0 +1,384 @@
+package master
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+// TestNothingThatWorkersDoLosesAConnection drives a table by chance: connections
+// come, workers say what they should and what they should not, die at any step, time
+// passes, operators reload, scale and stop. What must hold after each step is in
+// check_test.go. In the end all behave, and nothing may be left over.
+func TestNothingThatWorkersDoLosesAConnection(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		d := newDice(rt)
+		rt.Repeat(map[string]func(*rapid.T){
+			"arrive":    d.arrive,
+			"batch":     d.batch,
+			"begin":     d.begin,
+			"answer":    d.answer,
+			"misbehave": d.misbehave,
+			"channel":   d.channel,
+			"end":       d.end,
+			"accepting": d.accepting,
+			"pass":      d.pass,
+			"operate":   d.operate,
+			"stop":      d.stop,
+		})
+		d.calm(rt)
+		d.s.checkEnd(rt)
+		if !d.s.ended {
+			d.s.turn(event{kind: evStop})
+			d.calm(rt)
+			d.s.checkEnd(rt)
+		}
+		if !d.s.ended {
+			rt.Fatalf("every worker has left, and the end has not come: phase %v, workers %v", d.s.t.phase, d.s.t.workers)
+		}
+	})
+}
+
+// dice chooses what happens on a stage.
+type dice struct {
+	s       *stage
+	cfg     settings.Settings
+	queries []*wire.Query // what a worker of this service listens on
+	batches int
+}
+
+func newDice(t *rapid.T) *dice {
+	cfg := standard(rapid.IntRange(1, 3).Draw(t, "workers"))
+	cfg.Window = rapid.IntRange(1, 4).Draw(t, "window")
+	cfg.Surge = rapid.IntRange(1, 2).Draw(t, "surge")
+	cfg.MaxDraining = rapid.IntRange(1, 3).Draw(t, "max-draining")
+	if rapid.Bool().Draw(t, "ready first") {
+		cfg.Ready = settings.ReadyFirst
+	}
+	d := &dice{cfg: cfg, s: newStage(t, cfg), batches: rapid.SampledFrom([]int{0, 3}).Draw(t, "batches")}
+	d.s.t.log = slog.New(slog.DiscardHandler)
+	d.queries = []*wire.Query{port(80), port(81)}
+	if rapid.Bool().Draw(t, "passed") {
+		d.s.tcp("web", "[::]:80")
+		d.s.tcp("alt", "[::]:81")
+	}
+	d.s.turn(event{kind: evStart})
+	if rapid.Bool().Draw(t, "quick start") {
+		for _, p := range d.s.starting() {
+			d.s.opens(p, d.batches, d.queries...)
+		}
+	}
+	return d
+}
+
+// one picks an element, or gives none when there is none.
+func one[T any](t *rapid.T, what string, all []T) (picked T, ok bool) {
+	if len(all) == 0 {
+		return picked, false
+	}
+	return all[rapid.IntRange(0, len(all)-1).Draw(t, what)], true
+}
+
+// who picks a worker whose channel is open.
+func (d *dice) who(t *rapid.T) *peer {
+	var all []*peer
+	for _, id := range slices.Sorted(maps.Keys(d.s.peers)) {
+		if p := d.s.peers[id]; !p.closed && !d.s.ended {
+			all = append(all, p)
+		}
+	}
+	p, ok := one(t, "worker", all)
+	if !ok {
+		t.Skip("nobody is there")
+	}
+	return p
+}
+
+func (d *dice) listener(t *rapid.T) *listener {
+	l, ok := one(t, "listener", d.s.t.listeners)
+	if !ok || d.s.ended {
+		t.Skip("nobody listens")
+	}
+	return l
+}
+
+func (d *dice) arrive(t *rapid.T) {
+	d.s.tb = t
+	d.s.arrive(d.listener(t), rapid.IntRange(1, 6).Draw(t, "connections"))
+}
+
+// batch accepts and does not send yet: what comes next, comes between the two.
+func (d *dice) batch(t *rapid.T) {
+	d.s.tb = t
+	l := d.listener(t)
+	d.s.waiting[l] += rapid.IntRange(1, 6).Draw(t, "connections")
+	if l.polled {
+		d.s.accept(l)
+	}
+}
+
+// begin has a worker take its next step towards ready.
+func (d *dice) begin(t *rapid.T) {
+	d.s.tb = t
+	p := d.who(t)
+	w := d.s.worker(p)
+	if w.state == wStarting {
+		d.s.online(p, d.batches)
+		return
+	}
+	for _, q := range d.queries {
+		k := w.keys[q.Key()]
+		if k == nil {
+			d.s.asks(p, q)
+			return
+		}
+		if !k.listening {
+			d.s.says(p, wire.Message{Kind: wire.Listening, Query: q, Ack: -1})
+			return
+		}
+	}
+}
+
+func (d *dice) answer(t *rapid.T) {
+	d.s.tb = t
+	p := d.who(t)
+	if len(p.owed) == 0 {
+		t.Skip("it owes nothing")
+	}
+	switch rapid.IntRange(0, 4).Draw(t, "answer") {
+	case 0:
+		d.s.acks(p)
+	case 1:
+		d.s.nacks(p)
+	case 2:
+		d.s.refuses(p)
+	case 3:
+		d.s.answer(p, true, rapid.SliceOfN(rapid.IntRange(-1, 4), 1, 3).Draw(t, "refused")...)
+	default:
+		d.s.accepts(p)
+	}
+}
+
+// misbehave has a worker say what it should not, or not now.
+func (d *dice) misbehave(t *rapid.T) {
+	d.s.tb = t
+	p := d.who(t)
+	w := d.s.worker(p)
+	p.wild = true
+	for _, fd := range p.given() {
+		delete(d.s.taken, fd)
+	}
+	switch rapid.IntRange(0, 11).Draw(t, "message") {
+	case 0:
+		d.s.says(p, wire.Message{Kind: wire.HandleAck, Ack: -1})
+	case 1:
+		d.s.says(p, wire.Message{Kind: wire.HandleNack, Ack: -1})
+	case 2:
+		d.s.says(p, wire.Message{Kind: wire.Answer, Ack: int64(rapid.IntRange(-1, 30).Draw(t, "ack")), Accepted: rapid.Bool().Draw(t, "accepted"),
+			Refused: rapid.SliceOfN(rapid.IntRange(-2, 9), 0, 3).Draw(t, "refused")})
+	case 3:
+		if name, ok := one(t, "key", slices.Sorted(maps.Keys(w.keys))); ok {
+			d.s.says(p, wire.Message{Kind: wire.Close, Key: name, Ack: -1})
+		}
+	case 4:
+		d.s.says(p, wire.Message{Kind: wire.Close, Key: "nothing", Ack: -1})
+	case 5:
+		q := *d.queries[0]
+		q.Port, q.Index = rapid.IntRange(0, 82).Draw(t, "port"), rapid.IntRange(0, 2).Draw(t, "index")
+		p.keys = nil // Node would die of a key that it has; this one does not
+		d.s.asks(p, &q)
+		if d.cfg.Ready == settings.ReadyFirst { // else its successors would have to do the same
+			d.s.says(p, wire.Message{Kind: wire.Listening, Query: &q, Ack: -1})
+		}
+	case 6:
+		d.s.says(p, wire.Message{Kind: wire.Exited, Ack: -1})
+	case 7:
+		d.s.says(p, wire.Message{Kind: wire.Online, Batch: rapid.IntRange(0, 5).Draw(t, "batch"), Ack: -1})
+	case 8:
+		d.s.says(p, wire.Message{Kind: wire.User, Body: []byte(`"ready"`), Ack: -1})
+	case 9:
+		d.s.turn(event{kind: evGarbage, worker: p.id, err: errors.New("garbage")})
+	case 10:
+		d.s.says(p, wire.Message{Kind: wire.Kind(rapid.SampledFrom([]int{int(wire.Unknown), int(wire.NewConn), int(wire.NewConns), int(wire.Disconnect)}).Draw(t, "kind")), Ack: -1})
+	case 11:
+		d.s.says(p, wire.Message{Kind: wire.Answer, Envelope: true, Ack: 1, Accepted: true})
+	}
+}
+
+// channel changes what a worker's channel takes.
+func (d *dice) channel(t *rapid.T) {
+	d.s.tb = t
+	p := d.who(t)
+	switch rapid.IntRange(0, 3).Draw(t, "channel") {
+	case 0:
+		p.full = true
+	case 1:
+		p.err = unix.ETOOMANYREFS
+	case 2:
+		p.err = unix.EPIPE
+	default:
+		p.reads(d.s)
+	}
+}
+
+// reads has p take again what is written to it.
+func (p *peer) reads(s *stage) {
+	s.tb.Helper()
+	p.full = false
+	if p.err != unix.EPIPE {
+		p.err = nil
+	}
+	if w := s.worker(p); w.blocked && !w.broken {
+		s.turn(event{kind: evWritable, worker: p.id})
+		s.polled()
+	}
+}
+
+func (d *dice) end(t *rapid.T) {
+	d.s.tb = t
+	p := d.who(t)
+	if rapid.Bool().Draw(t, "only its channel") {
+		d.s.ends(p)
+	} else {
+		d.s.dies(p)
+	}
+}
+
+func (d *dice) accepting(t *rapid.T) {
+	d.s.tb = t
+	l := d.listener(t)
+	if d.s.acceptErr[l] == nil {
+		d.s.acceptErr[l] = unix.EMFILE
+	} else {
+		delete(d.s.acceptErr, l)
+	}
+}
+
+func (d *dice) pass(t *rapid.T) {
+	d.s.tb = t
+	d.s.pass(rapid.SampledFrom([]time.Duration{time.Millisecond, 20 * time.Millisecond, 250 * time.Millisecond,
+		time.Second, 5 * time.Second, 30 * time.Second, time.Minute}).Draw(t, "time"))
+}
+
+func (d *dice) operate(t *rapid.T) {
+	d.s.tb = t
+	if d.s.ended {
+		return
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "command") {
+	case 0:
+		if d.s.t.reload != nil { // the loop refuses it
+			return
+		}
+		cfg := d.cfg
+		cfg.Workers = rapid.IntRange(1, 3).Draw(t, "workers")
+		d.s.turn(event{kind: evReload, cfg: &cfg})
+	case 1:
+		if d.s.t.scaling { // likewise
+			return
+		}
+		d.s.turn(event{kind: evScale, n: rapid.IntRange(1, 4).Draw(t, "workers")})
+	case 2:
+		d.s.turn(event{kind: evDrainWorker, worker: d.who(t).id})
+	case 3:
+		d.s.turn(event{kind: evKillWorker, worker: d.who(t).id})
+	}
+	d.s.polled()
+}
+
+func (d *dice) stop(t *rapid.T) {
+	d.s.tb = t
+	switch n := rapid.IntRange(0, 30).Draw(t, "stop"); {
+	case d.s.ended || n > 1:
+	case n == 0:
+		d.s.turn(event{kind: evStopNow})
+	default:
+		d.s.turn(event{kind: evStop})
+	}
+	d.s.polled()
+}
+
+// calm has those who misbehaved die, and all others do what they should, until
+// nothing is left to do.
+func (d *dice) calm(t *rapid.T) {
+	s := d.s
+	s.tb = t
+	clear(s.acceptErr)
+	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+		if p := s.peers[id]; p != nil && !s.ended {
+			s.dies(p)
+		}
+	}
+	for range 300 {
+		if s.ended || s.quiet() {
+			return
+		}
+		for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+			if p := s.peers[id]; p != nil && !s.ended {
+				d.behave(p)
+			}
+		}
+		if !s.ended {
+			s.pass(time.Second)
+		}
+	}
+	t.Fatalf("all behave, and it does not become quiet: phase %v, ready %d of %d, reload %v, waiting %v, held by us %v",
+		s.t.phase, s.t.readyCount(), len(s.t.slots), s.t.reload, s.waiting, s.open)
+}
+
+// behave has p do all that it should now.
+func (d *dice) behave(p *peer) {
+	s := d.s
+	for len(p.owed) > 0 {
+		s.accepts(p)
+	}
+	s.polled()
+	w := s.worker(p)
+	switch {
+	case p.told || p.signal != "":
+		for len(p.owed) > 0 {
+			s.accepts(p)
+		}
+		s.exits(p, exit{reason: "exited with code 0"})
+	case w.state == wStarting && w.want == up:
+		s.opens(p, d.batches, d.queries...)
+		s.polled()
+	}
+}
+
+// quiet tells that every slot is served, and nothing waits.
+func (s *stage) quiet() bool {
+	if s.t.phase != serving || s.t.readyCount() != len(s.t.slots) || len(s.t.workers) != len(s.t.slots) || s.t.reload != nil || s.t.scaling {
+		return false
+	}
+	for _, l := range s.t.listeners {
+		if s.waiting[l] > 0 || len(l.held) > 0 {
+			return false
+		}
+	}
+	for _, p := range s.peers {
+		if len(p.owed) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// checkEnd fails the test unless each connection has found its end.
+func (s *stage) checkEnd(t *rapid.T) {
+	if len(s.open) > 0 {
+		t.Fatalf("the connections %v are left over", slices.Sorted(maps.Keys(s.open)))
+	}
+	c := s.t.count
+	if ended := c.HandedOver + c.Ambiguous + c.ClosedUndelivered; ended != uint64(len(s.closed)) {
+		t.Fatalf("%+v count %d connections, want %d", c, ended, len(s.closed))
+	}
+}

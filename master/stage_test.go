@@ -1,0 +1,442 @@
+package master
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// stage plays the loop around a table: a clock that tests move, accept queues that
+// they fill, channels that they read. It follows loop.go step by step. After every
+// step it checks what must always hold (check_test.go).
+type stage struct {
+	tb  failer
+	t   *table
+	now instant
+	log bytes.Buffer
+
+	waiting   map[*listener]int // connections in the kernel
+	acceptErr map[*listener]error
+	bindErr   error // of the next effBind
+	lastFD    int
+	open      map[int]bool // connections that the table owns
+	closed    map[int]bool
+	taken     map[int]int   // connections that an application may have, and its worker
+	peers     map[int]*peer // by worker id
+	gone      map[*listener]bool
+
+	pending  []event
+	toAccept []*listener
+	did      []string // effects, in words
+	ended    bool
+	err      error
+	answers  map[command]int // results that operators got
+}
+
+// failer is what a stage needs of testing.T and of rapid.T.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// peer is the other end of a channel.
+type peer struct {
+	id     int
+	owed   []sent // handoffs not answered, in order
+	seq    int64
+	full   bool  // its channel takes no more
+	err    error // or fails so
+	closed bool  // its channel has been read to its end
+	wild   bool  // what it says of connections is not what it did with them
+	told   bool  // to disconnect
+	signal string
+	keys   []string // granted
+	errno  unix.Errno
+	name   *wire.Sockname
+	data   string
+}
+
+// sent is one message with connections.
+type sent struct {
+	seq      int64
+	fds      []int
+	envelope bool
+	acked    bool
+}
+
+func newStage(tb failer, cfg settings.Settings) *stage {
+	s := &stage{tb: tb, now: 1, lastFD: 100, waiting: map[*listener]int{}, acceptErr: map[*listener]error{}, gone: map[*listener]bool{},
+		open: map[int]bool{}, closed: map[int]bool{}, taken: map[int]int{}, peers: map[int]*peer{}, answers: map[command]int{}}
+	s.t = newTable(&cfg, slog.New(slog.NewTextHandler(&s.log, nil)), rand.New(rand.NewPCG(1, 2)), time.Unix(0, 0))
+	return s
+}
+
+// standard gives the settings of most tests.
+func standard(workers int) settings.Settings {
+	return settings.Settings{Name: "app", Command: []string{"app"}, Workers: workers, Ready: settings.ReadyPredecessor,
+		StartTimeout: time.Minute, DrainTimeout: 30 * time.Second, KillTimeout: 5 * time.Second, AckTimeout: time.Second,
+		Window: 4, Surge: 1, MaxDraining: workers, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, MaxMessage: 1 << 20}
+}
+
+// web adds a passed listener on port 80 of every address.
+func (s *stage) web() *listener { return s.tcp("web", "[::]:80") }
+
+// tcp adds a passed listener.
+func (s *stage) tcp(name, addr string) *listener {
+	ap := netip.MustParseAddrPort(addr)
+	return s.add(&listener{address: address{network: "tcp", ip: ap.Addr(), port: int(ap.Port())}, name: name})
+}
+
+func (s *stage) add(l *listener) *listener {
+	l.index, l.passed, l.fixed = len(s.t.listeners), true, true
+	s.t.listeners = append(s.t.listeners, l)
+	return l
+}
+
+// serve gives a stage whose n Node workers serve one passed listener.
+func serve(tb failer, n int) (*stage, *listener) {
+	tb.Helper()
+	return serveAs(tb, standard(n), 0)
+}
+
+// serveAs is serve with settings, and with workers that take batches.
+func serveAs(tb failer, cfg settings.Settings, batch int) (*stage, *listener) {
+	tb.Helper()
+	s := newStage(tb, cfg)
+	l := s.web()
+	s.turn(event{kind: evStart})
+	for _, p := range s.starting() {
+		s.opens(p, batch, port(80))
+	}
+	if s.t.phase != serving {
+		tb.Fatalf("phase is %v after every worker became ready, want %v", s.t.phase, serving)
+	}
+	s.did = nil
+	return s, l
+}
+
+// port is the query of listen(n).
+func port(n int) *wire.Query { return &wire.Query{Port: n, Type: wire.IPv4, FD: -1} }
+
+// apply gives ev to the table and does what follows, as loop.apply.
+func (s *stage) apply(ev event) {
+	s.tb.Helper()
+	ev.now = s.now
+	s.do(s.t.step(ev))
+	s.check()
+	for {
+		switch {
+		case len(s.pending) > 0:
+			ev := s.pending[0]
+			s.pending = s.pending[1:]
+			ev.now = s.now
+			s.do(s.t.step(ev))
+			s.check()
+		case len(s.toAccept) > 0:
+			l := s.toAccept[0]
+			s.toAccept = s.toAccept[1:]
+			s.accept(l)
+		default:
+			return
+		}
+	}
+}
+
+// turn is apply, and the sending that ends a turn of the loop.
+func (s *stage) turn(ev event) {
+	s.tb.Helper()
+	s.apply(ev)
+	s.settle()
+}
+
+func (s *stage) settle() {
+	s.tb.Helper()
+	for n := 0; len(s.t.dirty) > 0; n++ {
+		if n > 1000 {
+			s.tb.Fatalf("the same batches are sent again and again")
+		}
+		s.do(s.t.flush())
+		s.check()
+		if len(s.pending) > 0 {
+			ev := s.pending[0]
+			s.pending = s.pending[1:]
+			s.apply(ev)
+		}
+	}
+}
+
+// accept is loop.accept.
+func (s *stage) accept(l *listener) {
+	s.tb.Helper()
+	for range acceptBudget {
+		switch {
+		case !s.t.mayAccept(l):
+			s.apply(event{kind: evFull, listener: l})
+			return
+		case s.gone[l]:
+			s.tb.Fatalf("accept on %s, which is closed", l)
+		case s.acceptErr[l] == unix.EINVAL:
+			s.apply(event{kind: evDeaf, listener: l, err: unix.EINVAL})
+			return
+		case s.acceptErr[l] != nil:
+			s.apply(event{kind: evAcceptFailed, listener: l, err: s.acceptErr[l]})
+			return
+		case s.waiting[l] == 0:
+			s.apply(event{kind: evDrained, listener: l})
+			return
+		}
+		s.waiting[l]--
+		s.lastFD++
+		s.open[s.lastFD] = true
+		s.apply(event{kind: evAccepted, listener: l, fd: s.lastFD})
+	}
+	s.apply(event{kind: evMore, listener: l})
+}
+
+// arrive has n connections come to l, and the loop see to them.
+func (s *stage) arrive(l *listener, n int) {
+	s.tb.Helper()
+	s.waiting[l] += n
+	s.polled()
+}
+
+// polled takes turns for the listeners that are polled and have something.
+func (s *stage) polled() {
+	s.tb.Helper()
+	for n := 0; ; n++ {
+		found := false
+		for _, l := range s.t.listeners {
+			if l.polled && s.waiting[l] > 0 {
+				found = true
+				s.accept(l)
+			}
+		}
+		s.settle()
+		if !found {
+			return
+		}
+		if n > 1000 {
+			s.tb.Fatalf("the loop spins: a listener is polled, has connections and nothing is accepted")
+		}
+	}
+}
+
+// pass moves the clock on by d, with a tick at each deadline on the way.
+func (s *stage) pass(d time.Duration) {
+	s.tb.Helper()
+	until := s.now.add(d)
+	for n := 0; s.t.next != 0 && s.t.next <= until && !s.ended; n++ {
+		s.now = max(s.now, s.t.next)
+		s.turn(event{kind: evTick})
+		s.polled()
+		if s.t.next != 0 && s.t.next <= s.now {
+			s.tb.Fatalf("after a tick at %d the next deadline is %d: the loop would spin", s.now, s.t.next)
+		}
+		if n > 1_000_000 {
+			s.tb.Fatalf("a million ticks in %v", d)
+		}
+	}
+	s.now = until
+	if !s.ended {
+		s.turn(event{kind: evTick})
+		s.polled()
+	}
+}
+
+// do carries out effects, as loop.do.
+func (s *stage) do(effects []effect) {
+	s.tb.Helper()
+	for i := range effects {
+		e := &effects[i]
+		if s.ended {
+			s.tb.Fatalf("effect after the end: %s", inWords(e))
+		}
+		s.did = append(s.did, inWords(e))
+		switch e.kind {
+		case effSpawn:
+			s.peers[e.worker.id] = &peer{id: e.worker.id}
+		case effSend:
+			s.send(e.worker, e.handoff)
+		case effLine:
+			s.line(s.peers[e.worker.id], e.line)
+		case effClose:
+			s.close(e.fd)
+		case effAccept:
+			s.toAccept = append(s.toAccept, e.listener)
+		case effSignal:
+			s.peers[e.worker.id].signal = e.signalName()
+		case effBind:
+			s.bind(e)
+		case effUnbind:
+			if s.gone[e.listener] {
+				s.tb.Fatalf("%s is closed twice", e.listener)
+			}
+			s.gone[e.listener] = true
+		case effRelease:
+			delete(s.peers, e.worker.id)
+		case effDone:
+			s.answers[e.done]++
+			s.err = e.err
+		case effExit:
+			s.ended, s.err = true, e.err
+		}
+	}
+}
+
+func (s *stage) close(fd int) {
+	s.tb.Helper()
+	if !s.open[fd] {
+		s.tb.Fatalf("connection %d is closed, and it is closed already %v", fd, s.closed[fd])
+	}
+	delete(s.open, fd)
+	s.closed[fd] = true
+}
+
+// send is loop.send.
+func (s *stage) send(w *worker, h *handoff) {
+	s.tb.Helper()
+	p := s.peers[w.id]
+	if w.blocked || w.broken || w.ended || p == nil {
+		s.tb.Fatalf("handoff %d is sent to %s: blocked %v, broken %v, ended %v", h.seq, w, w.blocked, w.broken, w.ended)
+	}
+	err := p.err
+	if p.full {
+		err = unix.EAGAIN
+	}
+	if err == nil {
+		m := sent{seq: h.seq, envelope: h.envelope}
+		for _, c := range h.conns {
+			if by := s.taken[c.fd]; by != 0 {
+				s.tb.Fatalf("connection %d is given to worker %d, and worker %d may have given it to its application", c.fd, p.id, by)
+			}
+			m.fds = append(m.fds, c.fd)
+		}
+		if h.envelope && len(m.fds) != 1 || len(m.fds) > max(1, w.batch) {
+			s.tb.Fatalf("handoff of %d connections to %s, which takes batches of %d", len(m.fds), w, w.batch)
+		}
+		p.owed = append(p.owed, m)
+		return
+	}
+	s.pending = append(s.pending, event{kind: evUnsent, worker: w.id, seq: h.seq, err: err})
+	switch err {
+	case unix.EAGAIN:
+		s.pending = append(s.pending, event{kind: evBlocked, worker: w.id})
+	case unix.EPIPE:
+		s.pending = append(s.pending, event{kind: evBroken, worker: w.id})
+	}
+}
+
+// line reads what the table writes to a worker, as the worker would.
+func (s *stage) line(p *peer, b []byte) {
+	s.tb.Helper()
+	if len(b) > wire.MaxLine {
+		s.tb.Fatalf("a line of %d bytes, want at most %d", len(b), wire.MaxLine)
+	}
+	var m wire.Message
+	if err := wire.Parse(bytes.TrimSuffix(b, []byte("\n")), &m); err != nil {
+		s.tb.Fatalf("line %q: %v", b, err)
+	}
+	switch m.Kind {
+	case wire.Disconnect:
+		p.told = true
+	case wire.Answer:
+		p.errno, p.name, p.data = unix.Errno(-m.Errno), m.Sockname, string(m.Data)
+		if m.Errno == 0 && m.Key != "" {
+			if slices.Contains(p.keys, m.Key) {
+				s.tb.Fatalf("worker %d is given the key %q twice: Node would die of it", p.id, m.Key)
+			}
+			p.keys = append(p.keys, m.Key)
+		}
+	default:
+		s.tb.Fatalf("line %q of kind %d to a worker", b, m.Kind)
+	}
+}
+
+// bind opens what a worker asked for, on port 1000 and more for any port.
+func (s *stage) bind(e *effect) {
+	ev := event{kind: evBound, worker: e.worker.id, seq: e.seq, msg: &wire.Message{Query: e.query}}
+	if err := s.bindErr; err != nil {
+		s.bindErr = nil
+		ev.errno, ev.err = int(err.(unix.Errno)), err
+	} else {
+		s.lastFD++
+		ev.listener = &listener{index: -1, address: address{network: "tcp", ip: netip.IPv6Unspecified(), port: e.query.Port}}
+		if e.query.Port == 0 {
+			ev.listener.port = 1000 + s.lastFD
+		}
+		if e.query.Type == wire.Pipe {
+			ev.listener.address = address{network: "unix", path: unixPath(e.query.Address)}
+		}
+	}
+	s.pending = append(s.pending, ev)
+}
+
+func (e *effect) signalName() string { return [...]string{"SIGTERM", "SIGKILL"}[e.signal] }
+
+// inWords is an effect in words.
+func inWords(e *effect) string {
+	switch e.kind {
+	case effSpawn:
+		return fmt.Sprintf("spawn %d slot %d generation %d", e.worker.id, e.worker.slot.index, e.worker.generation)
+	case effSend:
+		var fds []int
+		for _, c := range e.handoff.conns {
+			fds = append(fds, c.fd)
+		}
+		return fmt.Sprintf("send %d %v", e.worker.id, fds)
+	case effLine:
+		return fmt.Sprintf("line %d %s", e.worker.id, bytes.TrimSpace(e.line))
+	case effClose:
+		return fmt.Sprintf("close %d", e.fd)
+	case effAccept:
+		return "accept " + e.listener.String()
+	case effPoll:
+		return fmt.Sprintf("poll %s %v", e.listener, e.on)
+	case effSignal:
+		return fmt.Sprintf("signal %d %s", e.worker.id, e.signalName())
+	case effBind:
+		return "bind " + e.query.String()
+	case effUnbind:
+		return "unbind " + e.listener.String()
+	case effRelease:
+		return fmt.Sprintf("release %d", e.worker.id)
+	case effNotify:
+		return fmt.Sprintf("notify %+v", e.notify)
+	case effDone:
+		return fmt.Sprintf("done %s %v", [...]string{"reload", "scale"}[e.done], e.err)
+	case effExit:
+		return fmt.Sprintf("exit %v", e.err)
+	}
+	panic(fmt.Sprintf("effect %d", e.kind))
+}
+
+// took gives what was done since the last call, of the kinds that are named.
+func (s *stage) took(kinds ...string) []string {
+	var found []string
+	for _, d := range s.did {
+		if kind, _, _ := strings.Cut(d, " "); slices.Contains(kinds, kind) {
+			found = append(found, d)
+		}
+	}
+	s.did = nil
+	return found
+}
+
+// expect fails the test unless exactly want was done, of the kinds that are named,
+// since the last call.
+func (s *stage) expect(tb testing.TB, when, kinds string, want ...string) {
+	tb.Helper()
+	if got := s.took(strings.Fields(kinds)...); !slices.Equal(got, want) {
+		tb.Errorf("%s:\n got %q\nwant %q", when, got, want)
+	}
+}
