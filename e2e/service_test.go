@@ -165,16 +165,22 @@ func (s *service) load(cfg ledger.Config) func() ledger.Report {
 	if cfg.Address == "" {
 		cfg.Network, cfg.Address = "tcp", s.address
 	}
+	return runLedger(s.t, cfg)
+}
+
+// runLedger runs a load until the returned function is called, which gives its report.
+func runLedger(t *testing.T, cfg ledger.Config) func() ledger.Report {
+	t.Helper()
 	l, err := ledger.New(cfg)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan ledger.Report, 1)
 	go func() { // ends with cancel
 		r, err := l.Run(ctx)
 		if err != nil {
-			s.t.Errorf("ledger: %v", err)
+			t.Errorf("ledger: %v", err)
 		}
 		done <- r
 	}()
