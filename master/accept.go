@@ -165,10 +165,15 @@ func (t *table) poll(l *listener, on bool) {
 	}
 }
 
+// acceptSayEvery is how often the log says that accepting pauses: with a descriptor
+// to spare now and then, it goes on and pauses again many times a second.
+const acceptSayEvery = time.Minute
+
 // acceptFailed pauses accepting, on all listeners, when descriptors or memory have
 // run out: the connections wait in the kernel, and nothing spins.
 func (t *table) acceptFailed(l *listener, err error) {
-	if t.acceptWait == 0 {
+	if t.acceptSaid == 0 || t.now >= t.acceptSaid.add(acceptSayEvery) {
+		t.acceptSaid = t.now
 		t.log.Error("accepting paused: raise LimitNOFILE= of the service or the system's limits",
 			"listener", l.String(), "err", err)
 	}

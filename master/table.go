@@ -45,6 +45,7 @@ type table struct {
 	startLimit instant // while phase is starting: exit then
 	acceptFrom instant // accepting is paused until then, for want of descriptors
 	acceptWait time.Duration
+	acceptSaid instant // in the log, when it last paused
 	statusAt   instant
 	statusSeen uint64
 	rate       uint64 // connections a second, of late
