@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,6 +31,7 @@ type behaviour struct {
 	orphan bool   // it leaves a process behind that is nobody's
 	fds    int    // descriptors that it may make the master hold
 	adjust func(*settings.Settings)
+	with   func(*stage) // with the load, until it is done
 	after  func(*stage) // when it is done, under load; it may go on after a cue
 }
 
@@ -131,10 +134,10 @@ var behaviours = map[string]behaviour{
 		r.bindMany(3_000, nil)
 		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+3_000 })
 	}},
-	"bound ports with data": {fds: 256, act: func(r *rogue) {
+	"bound ports with data": {fds: 128, act: func(r *rogue) {
 		had := r.now()
-		r.bindMany(256, json.RawMessage(`"`+strings.Repeat("x", 500_000)+`"`))
-		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+256 })
+		r.bindMany(128, json.RawMessage(`"`+strings.Repeat("x", 500_000)+`"`))
+		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+128 })
 	}},
 	"bound and gone": {all: true, fds: 64, act: func(r *rogue) {
 		had := r.now()
@@ -217,6 +220,21 @@ var behaviours = map[string]behaviour{
 			defer sys.Close(far)
 		}
 		r.await(func(h heard) bool { return h.acks == 5 })
+	}},
+	"lingering connections": {with: deafClients, act: func(r *rogue) {
+		r.await(func(h heard) bool { return h.lingering >= 3 })
+	}, given: func(r *rogue, m *wire.Message, fds []int) {
+		for _, fd := range fds {
+			if !isDeafClient(fd) {
+				r.refuse(m, fds)
+				return
+			}
+			linger(fd)
+			fill(fd)
+			sys.Close(fd) // the master's copy is the last one now
+			r.answer(m, true)
+			r.hear(func(h *heard) { h.lingering++ })
+		}
 	}},
 	"ack without send": {log: "acknowledged a descriptor that was not sent", batch: 1, act: func(r *rogue) {
 		r.repeat(50_000, wire.HandleAckLine)
@@ -392,6 +410,41 @@ func fill(fd int) {
 			return
 		}
 	}
+}
+
+// deafWord is all that a client says which never reads.
+const deafWord = "DEAF"
+
+// deafClients come and never read, until the rogue has had enough of them.
+func deafClients(st *stage) {
+	var clients []net.Conn
+	st.until("enough clients that do not read", func() bool {
+		c, err := net.Dial("tcp", st.service.address)
+		if err != nil {
+			st.t.Error(err)
+			return true
+		}
+		io.WriteString(c, deafWord)
+		clients = append(clients, c)
+		return st.said["did"] > 0
+	})
+	for _, c := range clients {
+		c.Close()
+	}
+}
+
+// isDeafClient reads the first word of a client if it is one that never reads.
+func isDeafClient(fd int) bool {
+	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if _, err := unix.Poll(ready, -1); err != nil {
+		return false
+	}
+	b := make([]byte, len(deafWord))
+	if n, _, err := unix.Recvfrom(fd, b, unix.MSG_PEEK); err != nil || string(b[:n]) != deafWord {
+		return false
+	}
+	n, err := unix.Read(fd, b) // or the close would reset the connection
+	return err == nil && n == len(b)
 }
 
 // linger makes the last close of fd wait for a minute.

@@ -45,6 +45,7 @@ type given = func(r *rogue, m *wire.Message, fds []int)
 // heard counts what the master has said.
 type heard struct {
 	acks, nacks, granted, refused, conns int
+	lingering                            int    // connections that it closed so
 	key                                  string // of the last grant
 }
 
@@ -290,10 +291,5 @@ func orphanWorker() int {
 			}
 		}
 	}()
-	var b [1]byte
-	for {
-		if n, err := os.Stdin.Read(b[:]); n == 0 || err != nil {
-			return 0
-		}
-	}
+	return idle()
 }

@@ -54,6 +54,9 @@ func (b behaviour) test(t *testing.T, name string) {
 	st.answers(20)
 	before := takeUsage()
 	st.cue("act")
+	if b.with != nil {
+		b.with(st)
+	}
 	most := st.watch(before)
 	if b.after != nil {
 		b.after(st)

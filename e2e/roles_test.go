@@ -25,6 +25,9 @@ var roles = map[string]func() int{
 	"talker":    talkingWorker,
 	"hostile":   hostileWorker,
 	"orphan":    orphanWorker,
+	"idle":      idle,
+	"inherit":   inheritWorker,
+	"master":    masterProcess,
 }
 
 // goWorker is an HTTP server on the Go library. TEST_LISTEN is the address.
