@@ -98,6 +98,8 @@ func (a App) checkAccount() error {
 		return wrong("User", "none, and a dynamic user is always confined: name an account")
 	case a.Systemd < disconnected:
 		return wrong("User", "none, and a dynamic user loses its files in /tmp at a restart before systemd %d: name an account", disconnected)
+	case a.inTemporary():
+		return wrong("User", "none, and a dynamic user always has a /tmp and /var/tmp of its own, without the app's files: name an account, or move them")
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ func TestFilesRefuses(t *testing.T) {
 
 		{"no account", func(a *App) { a.User = "" }, "before systemd 257: name an account"},
 		{"no account, unconfined", func(a *App) { a.User, a.Systemd, a.Unconfined = "", 257, true }, "always confined"},
+		{"no account, in /tmp", func(a *App) { a.User, a.Systemd, a.Directory = "", 257, "/tmp/app" }, "of its own, without the app's files"},
 		{"a group alone", func(a *App) { a.User, a.Group, a.Systemd = "", "web", 257 }, "Group: a group without a User"},
 		{"an account with a space", func(a *App) { a.User = "a b" }, `User: "a b" is not the name`},
 		{"a group with a specifier", func(a *App) { a.Group = "%i" }, `Group: "%i" is not the name`},

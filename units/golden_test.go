@@ -84,7 +84,7 @@ func cases(t testing.TB) map[string]func(*App) {
 		},
 		"no-listeners": func(a *App) { a.Listeners = nil },
 		"temporary": func(a *App) {
-			a.Directory, a.Writes = "/var/tmp/app", []string{"/var/tmp/app/data"}
+			a.User, a.Directory, a.Writes = "app", "/var/tmp/app", []string{"/var/tmp/app/data"}
 		},
 	}
 }

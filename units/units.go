@@ -57,7 +57,9 @@ type App struct {
 
 	// User is the account of master and workers, Group its group when not the
 	// account's own. Empty means a dynamic user, which needs systemd 257 and a
-	// sandbox; in a user's manager both must be empty.
+	// sandbox; in a user's manager both must be empty. A dynamic user that is
+	// replaced by an account leaves a link at /run/rondo/NAME, without whose
+	// removal the service does not start (seen on 257).
 	User  string `json:",omitzero"`
 	Group string `json:",omitzero"`
 
