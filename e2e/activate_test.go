@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +75,16 @@ func (a *activated) rondo(args ...string) string {
 	return string(out)
 }
 
+// status is what the program tells of its state.
+func (a *activated) status() master.Status {
+	a.t.Helper()
+	var st master.Status
+	if err := json.Unmarshal([]byte(a.rondo("status", "app", "--json")), &st); err != nil {
+		a.t.Fatal(err)
+	}
+	return st
+}
+
 // curl asks with the real client, and waits for a socket that is about to be there.
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
@@ -103,6 +114,10 @@ func TestActivatedSocketsReachNode(t *testing.T) {
 			a := activate(t, "web:ux", []string{address, path}, []string{"TEST_LISTEN=" + listen},
 				append(args, "--", program, "testdata/both.js"))
 
+			curl(t, "http://"+address+"/") // which starts it
+			for ready(a.status()) < 2 {
+				runtime.Gosched()
+			}
 			first := curl(t, "http://"+address+"/")
 			if second := curl(t, "http://"+address+"/"); second == first {
 				t.Errorf("both answers are from %s, want two workers in turn", first)
@@ -114,10 +129,7 @@ func TestActivatedSocketsReachNode(t *testing.T) {
 			if after := curl(t, "http://"+address+"/"); after == first {
 				t.Errorf("worker %s answers after the reload", after)
 			}
-			var st master.Status
-			if err := json.Unmarshal([]byte(a.rondo("status", "app", "--json")), &st); err != nil {
-				t.Fatal(err)
-			}
+			st := a.status()
 			if st.Generation != 2 || len(st.Listeners) != 2 || st.Listeners[0].Name != "web" || st.Listeners[1].Name != "ux" || !st.Listeners[0].Passed {
 				t.Errorf("status %+v, want generation 2 and the passed listeners web and ux", st)
 			}

@@ -34,7 +34,7 @@ func deploy(t *testing.T, workers int, command []string, change func(*settings.S
 // refused reloads under load, wants the reload to fail with all of words, and nothing lost.
 func refused(t *testing.T, s *service, workers int, words ...string) {
 	t.Helper()
-	stop := loads(s, nil)
+	stop := loads(s)
 	err := s.Reload(t.Context())
 	if err == nil {
 		t.Fatal("the reload succeeded, want a failure")
@@ -146,7 +146,7 @@ func TestWorkerThatIgnoresEverythingIsKilled(t *testing.T) {
 
 func TestScaleLosesNothing(t *testing.T) {
 	s := start(t, master.Config{Settings: quick(goCommand(t), 2)}, goRole)
-	stop := loads(s, nil)
+	stop := loads(s)
 	for _, n := range []int{4, 1, 3, 2} {
 		if err := s.Scale(t.Context(), n); err != nil {
 			t.Fatal(err)

@@ -13,12 +13,25 @@ import (
 	"github.com/rondokit/rondo/master"
 )
 
-// loads runs the three kinds of clients at once: a connection a request, kept ones, slow answers.
-func loads(s *service, answered func(ledger.Who)) func(t *testing.T) ledger.Report {
-	stops := []func() ledger.Report{
-		s.load(ledger.Config{Clients: 4, Mode: ledger.PerRequest, Think: 2 * time.Millisecond, Seed: seed, Answered: answered}),
-		s.load(ledger.Config{Clients: 4, Mode: ledger.Kept, Think: 4 * time.Millisecond, Seed: seed + 1}),
-		s.load(ledger.Config{Clients: 4, Mode: ledger.Slow, FirstByte: 30 * time.Millisecond, Body: 30 * time.Millisecond, Seed: seed + 2}),
+// loads runs the three kinds of clients at once: a connection a request, kept ones, slow
+// answers. It returns when each kind has been answered.
+func loads(s *service) func(t *testing.T) ledger.Report {
+	var stops []func() ledger.Report
+	for i, cfg := range []ledger.Config{
+		{Clients: 4, Mode: ledger.PerRequest, Think: 2 * time.Millisecond},
+		{Clients: 4, Mode: ledger.Kept, Think: 4 * time.Millisecond},
+		{Clients: 4, Mode: ledger.Slow, FirstByte: 30 * time.Millisecond, Body: 30 * time.Millisecond},
+	} {
+		answered := make(chan struct{}, 1)
+		cfg.Seed = seed + uint64(i)
+		cfg.Answered = func(ledger.Who) {
+			select {
+			case answered <- struct{}{}:
+			default:
+			}
+		}
+		stops = append(stops, s.load(cfg))
+		<-answered
 	}
 	return func(t *testing.T) ledger.Report {
 		var sum ledger.Report
@@ -43,7 +56,7 @@ func rolling(t *testing.T, s *service, reloads int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := loads(s, nil)
+	stop := loads(s)
 	for i := range reloads {
 		if err := s.Reload(t.Context()); err != nil {
 			t.Fatalf("reload %d: %v", i+1, err)
