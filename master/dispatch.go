@@ -113,9 +113,12 @@ func (t *table) unsent(w *worker, seq int64, err error) {
 	if err == unix.ETOOMANYREFS {
 		t.rest(h.seat)
 	} else {
-		w.blocked = true // evBlocked or evBroken follows; the next batch goes elsewhere
+		w.blocked = true // until its channel takes again, or ends
 	}
 	t.takeBack(w, h, h.conns)
+	if w.blocked {
+		t.recall(w, nil)
+	}
 }
 
 // recall takes back what would be sent to w with the next flush: all of it, or what

@@ -98,6 +98,18 @@ func TestAConnectionThatTheChannelDidNotTakeGoesToTheNext(t *testing.T) {
 	}
 }
 
+func TestADeadWorkerGetsNothing(t *testing.T) {
+	s, l := serve(t, 1)
+	p := s.peer(0)
+	p.dead = true
+	s.arrive(l, 2)
+	s.expect(t, "its process has ended, its channel not yet", "send close", "send 1 [101]", "send 1 [102]")
+	s.dies(p)
+	s.pass(time.Second)
+	s.opens(s.peer(0), 0, port(80))
+	s.expect(t, "its successor", "send close", "send 2 [101]", "send 2 [102]")
+}
+
 func TestAFullChannelGetsConnectionsAgainOnceItTakesThem(t *testing.T) {
 	s, l := serve(t, 1)
 	s.peer(0).full = true

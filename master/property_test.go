@@ -217,13 +217,15 @@ func (d *dice) misbehave(t *rapid.T) {
 func (d *dice) channel(t *rapid.T) {
 	d.s.tb = t
 	p := d.who(t)
-	switch rapid.IntRange(0, 3).Draw(t, "channel") {
+	switch rapid.IntRange(0, 4).Draw(t, "channel") {
 	case 0:
 		p.full = true
 	case 1:
 		p.err = unix.ETOOMANYREFS
 	case 2:
 		p.err = unix.EPIPE
+	case 3:
+		p.dead = true
 	default:
 		p.reads(d.s)
 	}
@@ -236,7 +238,7 @@ func (p *peer) reads(s *stage) {
 	if p.err != unix.EPIPE {
 		p.err = nil
 	}
-	if w := s.worker(p); w.blocked && !w.broken {
+	if w := s.worker(p); w.blocked && !w.broken && !p.dead {
 		s.turn(event{kind: evWritable, worker: p.id})
 		s.polled()
 	}

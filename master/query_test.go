@@ -283,8 +283,11 @@ func TestNothingIsKeptOfAListenerThatIsClosed(t *testing.T) {
 		for i := range 50 {
 			q := port(80)
 			q.Index, q.Data = i, []byte(`"`+strings.Repeat("x", 100_000)+`"`)
-			s.asks(p, q)
-			s.says(p, wire.Message{Kind: wire.Close, Key: p.keys[0], Ack: -1})
+			name := s.asks(p, q)
+			if k := s.worker(p).keys[name]; k.query.Data != nil || k.handle.data != nil {
+				t.Errorf("%d bytes of data are kept, and %d for others, want none", len(k.query.Data), len(k.handle.data))
+			}
+			s.says(p, wire.Message{Kind: wire.Close, Key: name, Ack: -1})
 		}
 		if got := len(s.t.handles); got != 0 {
 			t.Errorf("sockets passed %v: %d handles are kept, want 0", passed, got)

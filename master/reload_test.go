@@ -239,7 +239,11 @@ func TestACrashOfAnOldWorkerDoesNotEndAReload(t *testing.T) {
 			s, _ := serve(t, 3)
 			s.reload(nil)
 			s.dies(s.peer(row.slot))
-			s.ready()
+			s.pass(200 * time.Millisecond)
+			if w := s.t.slots[row.slot].current; w != nil && w.generation != 1 {
+				t.Errorf("until its slot's turn comes %s serves it, want generation 1", w)
+			}
+			s.opens(s.peers[4], 0, port(80)) // the new one of the first slot
 			for n := 0; s.t.reload != nil; n++ {
 				if n > 10 {
 					t.Fatalf("the reload does not end: %+v", s.t.reload)

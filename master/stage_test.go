@@ -56,6 +56,7 @@ type peer struct {
 	seq    int64
 	full   bool  // its channel takes no more
 	err    error // or fails so
+	dead   bool  // its process has ended: nothing is written to it, and its channel ends soon
 	closed bool  // its channel has been read to its end
 	wild   bool  // what it says of connections is not what it did with them
 	told   bool  // to disconnect
@@ -312,6 +313,10 @@ func (s *stage) send(w *worker, h *handoff) {
 	err := p.err
 	if p.full {
 		err = unix.EAGAIN
+	}
+	if p.dead {
+		s.pending = append(s.pending, event{kind: evUnsent, worker: w.id, seq: h.seq})
+		return
 	}
 	if err == nil {
 		m := sent{seq: h.seq, envelope: h.envelope}

@@ -272,9 +272,6 @@ func (t *table) leaves(w *worker) {
 
 // terminate sends SIGTERM now, and SIGKILL after kill-timeout.
 func (t *table) terminate(w *worker) {
-	if w.signalled {
-		return
-	}
 	w.signalled = true
 	w.deadline = t.now.add(w.cfg.KillTimeout)
 	t.arm(w.deadline)
