@@ -15,6 +15,7 @@ type Unit struct {
 	Result      string   // of a socket or service: success, or what failed
 	Status      string   // of a service: what it said last
 	Listen      []Listen // of a socket
+	FDName      string   // of a socket: what its descriptors are called
 }
 
 // Listen is one address of a socket unit.
@@ -29,7 +30,7 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	u := Unit{
 		Name: name, Load: str(p["LoadState"]), Active: str(p["ActiveState"]), Sub: str(p["SubState"]),
 		FileState: str(p["UnitFileState"]), Fragment: str(p["FragmentPath"]),
-		Result: str(p["Result"]), Status: str(p["StatusText"]),
+		Result: str(p["Result"]), Status: str(p["StatusText"]), FDName: str(p["FileDescriptorName"]),
 	}
 	u.DropIns, _ = p["DropInPaths"].([]string)
 	u.NeedsReload, _ = p["NeedDaemonReload"].(bool)

@@ -1,0 +1,258 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rondokit/rondo/internal/systemd"
+)
+
+// ErrReopen is the error of Apply for a Plan with Reopens but without Reopen.
+var ErrReopen = errors.New("the addresses change, and for that the sockets must be opened anew")
+
+// An applying is an Apply under way.
+type applying struct {
+	*Machine
+	*Plan
+	undo undo
+}
+
+// Apply does what p says, and gives the units as they are then. On an error
+// everything is as before, or the error says what is not. If ctx ends, that is an
+// error as any other.
+func (m *Machine) Apply(ctx context.Context, p *Plan) ([]systemd.Unit, error) {
+	if len(p.Reopens) > 0 && !p.Reopen {
+		return nil, ErrReopen
+	}
+	a := &applying{Machine: m, Plan: p}
+	if err := a.run(ctx); err != nil {
+		return nil, a.undo.run(ctx, err)
+	}
+	var list []systemd.Unit
+	for _, name := range a.all() {
+		unit, err := m.Manager.Unit(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, unit)
+	}
+	return list, nil
+}
+
+func (a *applying) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{a.close, a.retire, a.write, a.load, a.open} {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all are the units that the app has in the end.
+func (a *applying) all() []string {
+	files, err := a.units(a.App)
+	if err != nil {
+		panic("install: units that were rendered before: " + err.Error())
+	}
+	return unitNames(files)
+}
+
+// close stops the sockets that are to be opened anew, and with them the service:
+// the manager opens none while the service has them.
+func (a *applying) close(ctx context.Context) error {
+	if len(a.Reopens) == 0 {
+		return nil
+	}
+	service := a.App.Name + ".service"
+	a.undo.add("start again", func(ctx context.Context) error {
+		err := a.Manager.Start(ctx, a.Reopens[0])
+		if a.active {
+			err = errors.Join(err, a.Manager.Start(ctx, service))
+		}
+		return err
+	})
+	for _, name := range append(a.Reopens[:len(a.Reopens):len(a.Reopens)], service) {
+		if err := a.Manager.Stop(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retire stops and disables units that go, and disables the one that was started
+// at boot and is not any more, as long as the manager can read what they say.
+func (a *applying) retire(ctx context.Context) error {
+	for _, name := range unitNames(a.gone) {
+		if err := a.Manager.Stop(ctx, name); err != nil {
+			return err
+		}
+		if err := a.disable(ctx, name); err != nil {
+			return err
+		}
+	}
+	if len(a.had) > 0 && a.had[0] != a.primary && !slices.Contains(unitNames(a.gone), a.had[0]) {
+		return a.disable(ctx, a.had[0])
+	}
+	return nil
+}
+
+func (a *applying) disable(ctx context.Context, name string) error {
+	unit, err := a.Manager.Unit(ctx, name)
+	if err != nil || unit.FileState != "enabled" {
+		return err
+	}
+	a.undo.add("enable "+name, func(ctx context.Context) error { return a.Manager.Enable(ctx, name) })
+	return a.Manager.Disable(ctx, name)
+}
+
+// write writes and removes files. The account comes with its file, which is first.
+func (a *applying) write(ctx context.Context) error {
+	a.undo.add("daemon-reload", a.forget)
+	for _, f := range a.files {
+		made, err := makeDirectories(filepath.Dir(f.path))
+		for _, dir := range made {
+			a.undo.add("remove "+dir, func(context.Context) error { removeIfEmpty(dir); return nil })
+		}
+		if err != nil {
+			return err
+		}
+		if err := a.replace(f.path, f); err != nil {
+			return err
+		}
+		if a.account != nil && f.path == a.Paths.sysusers(a.App.Name) {
+			if err := a.createAccount(ctx, f.path); err != nil {
+				return err
+			}
+		}
+	}
+	for _, f := range a.gone {
+		if err := a.replace(f.path, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace puts f, or nothing, in the place of what is at path.
+func (a *applying) replace(path string, f *file) error {
+	old, err := read(path)
+	if err != nil {
+		return err
+	}
+	a.undo.add("restore "+path, func(context.Context) error {
+		if old == nil {
+			return remove(path)
+		}
+		return old.write()
+	})
+	if f == nil {
+		return remove(path)
+	}
+	return f.write()
+}
+
+func (a *applying) createAccount(ctx context.Context, rule string) error {
+	if _, err := a.Accounts.Lookup(a.account.Name); err == nil {
+		return nil
+	}
+	a.undo.add("remove the account "+a.account.Name, func(ctx context.Context) error {
+		if _, err := a.Accounts.Lookup(a.account.Name); err != nil {
+			return nil // it did not come to that
+		}
+		return a.Accounts.Remove(ctx, *a.account)
+	})
+	if err := a.Accounts.Create(ctx, rule); err != nil {
+		return fmt.Errorf("make the account %s: %w: or name one with --run-as", a.account.Name, err)
+	}
+	return nil
+}
+
+// forget has the manager read the units as they were, and a first install leaves
+// no failed unit behind.
+func (a *applying) forget(ctx context.Context) error {
+	err := a.Manager.Reload(ctx)
+	if a.First {
+		for _, name := range a.all() {
+			err = errors.Join(err, a.Manager.ResetFailed(ctx, name))
+		}
+	}
+	return err
+}
+
+// load has the manager read the units, and asks it what it made of them.
+func (a *applying) load(ctx context.Context) error {
+	if err := a.Manager.Reload(ctx); err != nil {
+		return err
+	}
+	for _, name := range a.all() {
+		unit, err := a.Manager.Unit(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case unit.Load != "loaded":
+			return fmt.Errorf("%s: the manager cannot use it (%s): %s", name, unit.Load, unit.LoadError)
+		case unit.Fragment != a.Paths.unit(name):
+			return fmt.Errorf("%s: the manager takes %s and not %s", name, unit.Fragment, a.Paths.unit(name))
+		}
+	}
+	return nil
+}
+
+// open enables and starts what is new, and what close has stopped. What a person
+// has stopped or disabled stays so.
+func (a *applying) open(ctx context.Context) error {
+	fresh := slices.DeleteFunc(a.all(), func(name string) bool { return slices.Contains(a.had, name) })
+	if !a.First && a.had[0] != a.primary && !slices.Contains(fresh, a.primary) {
+		fresh = append(fresh, a.primary) // it was there, and was not what is enabled
+	}
+	if a.First || a.enabled && len(fresh) > 0 {
+		a.undo.add("disable "+strings.Join(fresh, " "), func(ctx context.Context) error { return a.Manager.Disable(ctx, fresh...) })
+		if err := a.Manager.Enable(ctx, a.primary); err != nil {
+			return err
+		}
+		// As systemctl enable does: the manager learns of what pulls it in.
+		if err := a.Manager.Reload(ctx); err != nil {
+			return err
+		}
+	}
+	if a.First || len(a.Reopens) > 0 {
+		if err := a.start(ctx, a.primary); err != nil {
+			return err
+		}
+	}
+	if len(a.Reopens) > 0 && a.active && a.primary != a.App.Name+".service" {
+		return a.start(ctx, a.App.Name+".service")
+	}
+	return nil
+}
+
+// start starts a unit. An error says more than the job's end, if more is known.
+func (a *applying) start(ctx context.Context, name string) error {
+	a.undo.add("stop "+name, func(ctx context.Context) error {
+		var errs []error
+		for _, unit := range a.all() { // stopping a socket stops neither the others nor, if it failed, the service
+			errs = append(errs, a.Manager.Stop(ctx, unit))
+		}
+		return errors.Join(errs...)
+	})
+	err := a.Manager.Start(ctx, name)
+	if err == nil {
+		return nil
+	}
+	why := []string{err.Error()}
+	for _, unit := range a.all() {
+		u, looked := a.Manager.Unit(ctx, unit)
+		if looked != nil || u.Active != "failed" {
+			continue
+		}
+		why = append(why, unit+": "+a.failure(u, a.App))
+	}
+	return errors.New(strings.Join(why, "; "))
+}

@@ -1,0 +1,100 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/units"
+)
+
+// free says which of the plan's new addresses somebody else has.
+func (m *Machine) free(p *Plan, have *present) error {
+	old, _ := have.app() // an unreadable record has no addresses
+	own := make(map[string]bool)
+	for _, l := range old.Listeners {
+		own[socketOf(l)] = true
+	}
+	if p.active && len(have.sockets) == 0 {
+		return nil // the service has opened them itself, and will be stopped
+	}
+	var errs []error
+	for _, l := range p.App.Listeners {
+		if !own[socketOf(l)] {
+			errs = append(errs, taken(l))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// socketOf is l's address, whoever serves it.
+func socketOf(l units.Listener) string {
+	l.Name, l.Want = "", nil
+	return l.String()
+}
+
+// taken says who listens where l is to, by trying it. A socket unit would fail for
+// a port; a path the manager would take from whoever has it.
+func taken(l units.Listener) error {
+	switch {
+	case l.Kind == settings.KindTCP:
+		return takenPort(l)
+	case l.Kind == settings.KindUnix && strings.HasPrefix(l.Path, "/"):
+		return takenPath(l.Path)
+	}
+	return nil
+}
+
+func takenPort(l units.Listener) error {
+	network, address := "tcp", ":"+strconv.Itoa(int(l.Port))
+	if l.IP.IsValid() {
+		network, address = "tcp4", netip.AddrPortFrom(l.IP.Unmap(), l.Port).String()
+		if l.IP.Is6() && !l.IP.Is4In6() {
+			network = "tcp6"
+		}
+	}
+	listener, err := net.Listen(network, address)
+	if err == nil {
+		return listener.Close()
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("--listen %s: the port is taken%s", l, holder(int(l.Port)))
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("--listen %s: ports below the system's limit need root: use a higher one, or the system's manager (sudo rondo install, without --user)", l)
+	}
+	return nil // an address that the machine has not got yet, which FreeBind= is for
+}
+
+// holder is " by whom" that is known.
+func holder(port int) string {
+	who := sys.PortHolder(port)
+	if who == "" {
+		return ""
+	}
+	return " by " + who
+}
+
+func takenPath(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing there, or nothing that we may see
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("--listen unix:%s: the path is there and is no socket: remove it, or choose another", path)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return nil // left behind
+	}
+	conn.Close()
+	return fmt.Errorf("--listen unix:%s: another process listens there", path)
+}

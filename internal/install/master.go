@@ -1,0 +1,68 @@
+package install
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/rondokit/rondo/internal/control"
+	"github.com/rondokit/rondo/internal/systemd"
+)
+
+// master asks the master itself.
+func (e *examination) master(ctx context.Context, u systemd.Unit) {
+	path := e.Paths.control(e.name)
+	if os.Geteuid() != 0 && !e.user() {
+		e.fact("%s was not asked how it is: only root and its own account may", u.Name)
+		return
+	}
+	var s struct {
+		Workers []struct {
+			State    string `json:"state"`
+			LastExit *struct {
+				Reason string `json:"reason"`
+			} `json:"last_exit"`
+		} `json:"workers"`
+	}
+	if err := control.At(path).Status(ctx, &s); err != nil {
+		e.wrong(e.systemctl("restart", u.Name), "%s is active and does not answer: %v", u.Name, err)
+		return
+	}
+	why := ""
+	for _, w := range s.Workers {
+		if w.State == "ready" {
+			return
+		}
+		if w.LastExit != nil {
+			why = ": the last one " + w.LastExit.Reason
+		}
+	}
+	e.wrong(e.command("logs -n 50 "+e.name), "%s has no ready worker%s", u.Name, why)
+}
+
+// features are what the units of an older systemd are without.
+var features = []struct {
+	since int
+	what  string
+}{
+	{254, "RestartSteps=: a service that fails is tried again every 100 ms, and not less and less often"},
+	{255, "PollLimitBurst=: a service that fails at every start is started for each connection"},
+	{disconnected, "PrivateTmp=disconnected: a static account is needed, and /tmp is a file system in memory"},
+}
+
+// surroundings are facts of the machine.
+func (e *examination) surroundings() {
+	for _, f := range features {
+		if e.version < f.since && !e.user() {
+			e.fact("systemd %d has no %s", e.version, f.what)
+		}
+	}
+	for _, name := range e.have.units() {
+		for _, path := range e.units[name].DropIns {
+			e.fact("%s is changed by %s", name, path)
+		}
+	}
+	if _, err := os.Stat(e.Paths.Linger); e.user() && err != nil {
+		e.wrong("loginctl enable-linger", "the app ends when %s logs out", filepath.Base(e.Paths.Linger))
+	}
+}

@@ -1,0 +1,279 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/systemd"
+	"github.com/rondokit/rondo/units"
+)
+
+// A Plan is what Apply would do. Making it has changed nothing.
+type Plan struct {
+	App      units.App
+	Settings settings.Settings
+	Account  string // whom the app runs as, in words
+
+	Changes []Change // in the order in which they are made; none: all is as it should be
+	First   bool     // the app is not installed yet
+	Edited  []string // files that a person edited, and that stay so
+	DropIns []string // of the units, kept in any case
+	Notes   []string // worth knowing
+
+	// Reopens are the sockets that listen now and must be opened anew for the
+	// change: only with Reopen Apply does that.
+	Reopens []string
+	Reopen  bool
+
+	// Restarts says that the service runs and takes the change only by a restart,
+	// Reloads that a reload will do.
+	Restarts, Reloads bool
+
+	files   []*file  // to write
+	gone    []*file  // to remove
+	account *Account // to make
+	primary string   // the unit to enable and start
+	had     []string // the units that were there, the one to start first
+	active  bool     // the service is
+	enabled bool     // the one to start was
+}
+
+// Plan finds out what req means for this machine. It tries all that can be tried,
+// as the account that the app is to run as.
+func (m *Machine) Plan(ctx context.Context, req Request) (*Plan, error) {
+	version, err := m.Manager.Version()
+	if err != nil {
+		return nil, err
+	}
+	want, err := m.propose(req, version)
+	if err != nil {
+		return nil, err
+	}
+	have, err := m.find(want.app.Name)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{App: want.app, Settings: want.settings, First: have.service == nil, Notes: notes(want)}
+	p.Account = want.identity.account.Name + ", " + want.identity.why
+	if want.identity.account.Name == anybody.Name {
+		p.Account = want.identity.why
+		if want.identity.user != "" {
+			p.Account = want.identity.user + ", " + want.identity.why
+		}
+	}
+	if want.identity.create {
+		p.account = &Account{Name: want.identity.user}
+	}
+	if err := m.strangers(ctx, want, have); err != nil {
+		return nil, err
+	}
+	if err := m.Try(ctx, want.trial()); err != nil {
+		return nil, err
+	}
+	if err := p.compare(want.files, have, req.Overwrite, m); err != nil {
+		return nil, err
+	}
+	if err := m.look(ctx, p, have); err != nil {
+		return nil, err
+	}
+	return p, m.free(p, have)
+}
+
+func (p *proposal) trial() Trial {
+	return Trial{
+		Account: p.identity.account, Rondo: p.app.Rondo, Program: p.app.Program,
+		Settings: p.settings, Reads: p.reads, Sockets: sockets(p.app),
+	}
+}
+
+// notes are what a person may not expect of the units.
+func notes(p *proposal) []string {
+	var list []string
+	for _, left := range p.app.LeftOff() {
+		if left.Name == "ProtectHome" && !p.app.UserManager {
+			list = append(list, "files in a home are shown to it, read-only: ProtectHome=read-only")
+		}
+		if left.Name == "PrivateTmp" && strings.Contains(left.Reason, "the app has files") {
+			list = append(list, "it has the machine's own /tmp and /var/tmp, since its files are there")
+		}
+	}
+	if len(p.app.Writes) == 0 && !p.app.Unconfined && !p.app.UserManager {
+		list = append(list, "it may write only to a /tmp and /var/tmp of its own: --write DIR opens more")
+	}
+	return list
+}
+
+// strangers finds units in the way that are not rondo's, or another app's.
+func (m *Machine) strangers(ctx context.Context, want *proposal, have *present) error {
+	for _, f := range want.files {
+		there, err := read(f.path)
+		if err != nil {
+			return err
+		}
+		base := filepath.Base(f.path)
+		switch {
+		case there == nil:
+		case !there.ours():
+			return fmt.Errorf("%s is there and is not rondo's: choose another --name, or move it away", f.path)
+		case filepath.Ext(base) == ".socket" && !slices.ContainsFunc(have.sockets, func(s *file) bool { return s.path == f.path }):
+			return fmt.Errorf("%s is of %s: name the listener, or the app, otherwise", f.path, there.key("Service"))
+		}
+		if filepath.Dir(f.path) != m.Paths.Units {
+			continue
+		}
+		unit, err := m.Manager.Unit(ctx, base)
+		switch {
+		case err != nil:
+			return err
+		case unit.Load == "masked":
+			return fmt.Errorf("%s is masked: %s", base, m.systemctl("unmask", base))
+		case there == nil && unit.Fragment != "" && unit.Fragment != f.path:
+			return fmt.Errorf("%s is there as %s, which is not of rondo install: choose another --name", base, unit.Fragment)
+		}
+	}
+	return nil
+}
+
+// compare says what changes for the files to be as wanted, beside those that are there.
+func (p *Plan) compare(want []*file, have *present, overwrite bool, m *Machine) error {
+	there := make(map[string]*file)
+	for _, f := range have.files() {
+		there[f.path] = f
+	}
+	var edited []*file
+	for _, f := range want {
+		old := there[f.path]
+		delete(there, f.path)
+		if filepath.Dir(f.path) == m.Paths.Units && p.primary == "" {
+			p.primary = filepath.Base(f.path)
+		}
+		switch {
+		case old == nil:
+			p.Changes = append(p.Changes, Change{Path: f.path, New: f.text})
+		case old.body() == f.body():
+			continue
+		case !old.edited() || overwrite:
+			p.Changes = append(p.Changes, Change{f.path, old.text, f.text})
+		case old.wrote(f) || p.same(old):
+			p.Edited = append(p.Edited, old.path)
+			continue
+		default:
+			edited = append(edited, old)
+			continue
+		}
+		p.files = append(p.files, f)
+	}
+	for _, f := range have.sockets { // of listeners that are not wanted any more
+		if there[f.path] == nil {
+			continue
+		}
+		p.gone = append(p.gone, f)
+		p.Changes = append(p.Changes, Change{Path: f.path, Old: f.text})
+	}
+	return m.refuseEdited(edited, p.App.Name)
+}
+
+// same says whether an edited NAME.toml has the wanted settings all the same.
+func (p *Plan) same(f *file) bool {
+	if filepath.Ext(f.path) != ".toml" {
+		return false
+	}
+	s, err := settings.Sources{File: f.path}.Load()
+	return err == nil && flat(s) == flat(p.Settings)
+}
+
+// flat is s as text, with what its pointers point to.
+func flat(s settings.Settings) string {
+	listen := fmt.Sprint(s.Listen)
+	s.Listen = nil
+	return fmt.Sprintf("%+v %s", s, listen)
+}
+
+// refuseEdited names what a person edited and would lose.
+func (m *Machine) refuseEdited(files []*file, name string) error {
+	var errs []error
+	for _, f := range files {
+		base := filepath.Base(f.path)
+		how := fmt.Sprintf("put the edit into a drop-in (%s)", m.systemctl("edit", base))
+		if filepath.Ext(base) == ".toml" {
+			how = fmt.Sprintf("make the change there, too, and apply it (%s)", m.command("reload "+name))
+		}
+		errs = append(errs, fmt.Errorf("%s was edited, and would lose that: %s, or give it up with --overwrite", f.path, how))
+	}
+	return errors.Join(errs...)
+}
+
+// look asks the manager how the units are, and says what the change means for them.
+func (m *Machine) look(ctx context.Context, p *Plan, have *present) error {
+	p.had = have.units()
+	service := p.App.Name + ".service"
+	for _, name := range p.had {
+		unit, err := m.Manager.Unit(ctx, name)
+		if err != nil {
+			return err
+		}
+		p.DropIns = append(p.DropIns, unit.DropIns...)
+		if name == p.had[0] {
+			p.enabled = unit.FileState == "enabled"
+		}
+		if !running(unit) {
+			continue
+		}
+		p.active = p.active || name == service
+		if name != service || len(have.sockets) == 0 { // without sockets the service opens them
+			p.Reopens = append(p.Reopens, name)
+		}
+	}
+	if !p.reopens() {
+		p.Reopens = nil
+	}
+	if p.active {
+		p.Restarts, p.Reloads = p.restarts()
+	}
+	if !p.First {
+		return nil
+	}
+	for _, f := range p.files { // drop-ins may be there before the unit
+		if filepath.Dir(f.path) != m.Paths.Units {
+			continue
+		}
+		unit, err := m.Manager.Unit(ctx, filepath.Base(f.path))
+		if err != nil {
+			return err
+		}
+		p.DropIns = append(p.DropIns, unit.DropIns...)
+	}
+	return nil
+}
+
+// running says whether the manager has u up, or on its way.
+func running(u systemd.Unit) bool {
+	return u.Active == "active" || u.Active == "activating" || u.Active == "reloading"
+}
+
+// reopens says whether the change is one of sockets.
+func (p *Plan) reopens() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+		return filepath.Ext(c.Path) == ".socket" && !slices.Equal(socketSection(c.Old), socketSection(c.New))
+	})
+}
+
+// restarts says what a service that runs needs to take the change.
+func (p *Plan) restarts() (restart, reload bool) {
+	for _, c := range p.Changes {
+		switch filepath.Ext(c.Path) {
+		case ".service":
+			restart = restart || len(difference(meaning(c.Old), meaning(c.New))) > 0
+		case ".toml":
+			reload = true
+			old, err := (settings.Sources{File: c.Path}).Load()
+			restart = restart || err != nil || len(settings.Diff(old, p.Settings)) > 0
+		}
+	}
+	return restart, reload && !restart
+}

@@ -1,0 +1,203 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/settings"
+)
+
+// A Trial is what must work as the account before the app is installed. It is
+// JSON on its way to a process of that account.
+type Trial struct {
+	Account  Account
+	Rondo    string // must be executable
+	Program  string // too
+	Settings settings.Settings
+	Reads    []string // files that must be readable
+	Sockets  []Socket // that the manager would pass
+}
+
+// Socket is a socket of the manager's, described.
+type Socket struct {
+	Name   string
+	Kind   settings.Kind // tcp, udp or unix
+	IP     netip.Addr
+	Port   uint16
+	Path   string
+	V6Only bool
+}
+
+// tryTime is a bound for a process that only looks at files.
+const tryTime = 20 * time.Second
+
+// TryAs carries out t as its account: it runs this program again with args, whose
+// process is to call Attempt. Root may try as anybody, others only as themselves.
+func TryAs(ctx context.Context, t Trial, args ...string) error {
+	doc, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self(), args...)
+	cmd.Dir, cmd.Env = "/", []string{"PATH=" + servicePath}
+	cmd.Stdin = bytes.NewReader(doc)
+	if os.Geteuid() == 0 {
+		credential := &syscall.Credential{Uid: uint32(t.Account.UID), Gid: uint32(t.Account.GID)}
+		for _, gid := range t.Account.Groups {
+			credential.Groups = append(credential.Groups, uint32(gid))
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	said, err := cmd.Output()
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot try it as %s: %w: %s", t.Account.Name, err, strings.TrimSpace(stderr.String()))
+	case len(said) > 0:
+		return errors.New(string(said))
+	}
+	return nil
+}
+
+// self is this program for exec. The link works also for an account that may not
+// reach the path, which the Trial then tells in words.
+func self() string {
+	const link = "/proc/self/exe"
+	if _, err := os.Stat(link); err == nil {
+		return link
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
+}
+
+// Attempt is the process that TryAs runs: it reads a Trial from in, and writes to
+// out what is wrong, if anything.
+func Attempt(in io.Reader, out io.Writer, check func(settings.Settings, []activation.Socket) error) error {
+	var t Trial
+	if err := json.NewDecoder(in).Decode(&t); err != nil {
+		return fmt.Errorf("what to try: %w", err)
+	}
+	if err := t.Attempt(check); err != nil {
+		_, err = io.WriteString(out, err.Error())
+		return err
+	}
+	return nil
+}
+
+// Attempt tries t as this process's account.
+func (t Trial) Attempt(check func(settings.Settings, []activation.Socket) error) error {
+	what := []struct {
+		name, path string
+		right      uint32
+	}{{"directory", t.Settings.Directory, unix.X_OK}, {"command", t.Program, unix.X_OK}, {"rondo", t.Rondo, unix.X_OK}}
+	for _, path := range t.Reads {
+		what = append(what, struct {
+			name, path string
+			right      uint32
+		}{"command", path, unix.R_OK})
+	}
+	for _, w := range what {
+		if err := t.reach(w.path, w.right); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
+	return check(t.Settings, passed(t.Sockets))
+}
+
+// reach says which part of path keeps the account from it.
+func (t Trial) reach(path string, right uint32) error {
+	if unix.Access(path, right) == nil {
+		return nil
+	}
+	for _, p := range append([]string{path}, places(path)...) {
+		at := "/"
+		for part := range strings.SplitSeq(strings.TrimPrefix(filepath.Dir(p), "/"), "/") {
+			at = filepath.Join(at, part)
+			if info, err := os.Stat(at); err == nil && info.IsDir() && errors.Is(unix.Access(at, unix.X_OK), unix.EACCES) {
+				return t.refused(path, at, "enter", "o+x", info)
+			}
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case right == unix.R_OK:
+		return t.refused(path, path, "read", "o+r", info)
+	case info.IsDir():
+		return t.refused(path, path, "enter", "o+x", info)
+	default:
+		return t.refused(path, path, "execute", "o+rx", info)
+	}
+}
+
+// refused is about at, on the way to path or path itself.
+func (t Trial) refused(path, at, verb, mode string, info fs.FileInfo) error {
+	where := ""
+	if at != path {
+		where = path + ": "
+	}
+	owner, mend := ownerName(info), fmt.Sprintf("chmod %s %s", mode, at)
+	if owner != "root" {
+		mend += ", or run it as the owner: --run-as " + owner
+	}
+	return fmt.Errorf("%s%s may not %s %s (owner %s, mode %04o): %s", where, t.Account.Name, verb, at, owner, info.Mode().Perm(), mend)
+}
+
+func ownerName(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "?"
+	}
+	uid := strconv.Itoa(int(stat.Uid))
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return uid
+}
+
+// passed are the sockets as a master would get them, without a File.
+func passed(sockets []Socket) []activation.Socket {
+	list := make([]activation.Socket, len(sockets))
+	for i, s := range sockets {
+		list[i] = activation.Socket{Name: s.Name, Index: i, Listening: s.Kind != settings.KindUDP, V6Only: s.V6Only}
+		ip := s.IP.AsSlice()
+		if ip == nil {
+			ip = net.IPv6unspecified
+		}
+		switch s.Kind {
+		case settings.KindUnix:
+			list[i].Kind, list[i].Addr = activation.Unix, &net.UnixAddr{Name: s.Path, Net: "unix"}
+		case settings.KindUDP:
+			list[i].Kind, list[i].Addr = activation.UDP, &net.UDPAddr{IP: ip, Port: int(s.Port), Zone: s.IP.Zone()}
+		default:
+			list[i].Kind, list[i].Addr = activation.TCP, &net.TCPAddr{IP: ip, Port: int(s.Port), Zone: s.IP.Zone()}
+		}
+	}
+	return list
+}

@@ -1,0 +1,45 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// undo takes back what was done, the last first.
+type undo struct{ steps []undoStep }
+
+type undoStep struct {
+	what string // for people, if it cannot be taken back
+	do   func(context.Context) error
+}
+
+func (u *undo) add(what string, do func(context.Context) error) {
+	u.steps = append(u.steps, undoStep{what, do})
+}
+
+// undoTime bounds taking back, in which a service may have to drain.
+const undoTime = 5 * time.Minute
+
+// run takes back everything for err, also after ctx has ended. What it returns is
+// err, and whether all is as before.
+func (u *undo) run(ctx context.Context, err error) error {
+	if len(u.steps) == 0 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	var left []error
+	for _, step := range slices.Backward(u.steps) {
+		if failed := step.do(ctx); failed != nil {
+			left = append(left, fmt.Errorf("%s: %w", step.what, failed))
+		}
+	}
+	u.steps = nil
+	if len(left) > 0 {
+		return fmt.Errorf("%w; not all could be taken back: %w", err, errors.Join(left...))
+	}
+	return fmt.Errorf("%w; all was taken back", err)
+}

@@ -1,0 +1,123 @@
+package install
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+)
+
+// A Removal is what Uninstall has taken away, and left.
+type Removal struct {
+	Removed []string // files, and the account
+	Edited  []string // those of them that a person had edited
+	Kept    []string // what is left, and why
+}
+
+// Uninstall stops an app, letting it drain, and removes all that rondo made for
+// it. What fails leaves the rest to another call.
+func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
+	have, err := m.find(name)
+	if err != nil {
+		return Removal{}, err
+	}
+	if len(have.files()) == 0 {
+		return Removal{}, m.notInstalled(name)
+	}
+	var r Removal
+	names := have.units()
+	for _, unit := range names { // the sockets first, or a connection starts the service again
+		u, err := m.Manager.Unit(ctx, unit)
+		if err != nil {
+			return r, err
+		}
+		for _, path := range u.DropIns {
+			r.Kept = append(r.Kept, path+", which is not rondo's")
+		}
+		if err := m.Manager.Stop(ctx, unit); err != nil {
+			return r, err
+		}
+	}
+	if len(names) > 0 {
+		if err := m.Manager.Disable(ctx, names...); err != nil {
+			return r, err
+		}
+	}
+	for _, f := range append(have.unitFiles(), have.config) {
+		if f != nil {
+			if err := r.remove(f); err != nil {
+				return r, err
+			}
+		}
+	}
+	if err := m.Manager.Reload(ctx); err != nil {
+		return r, err
+	}
+	for _, unit := range names {
+		if err := m.Manager.ResetFailed(ctx, unit); err != nil {
+			return r, err
+		}
+	}
+	err = m.removeAccount(ctx, have.sysusers, &r)
+	m.sweep(have, &r)
+	return r, err
+}
+
+func (r *Removal) remove(f *file) error {
+	if err := remove(f.path); err != nil {
+		return err
+	}
+	r.Removed = append(r.Removed, f.path)
+	if f.edited() {
+		r.Edited = append(r.Edited, f.path)
+	}
+	return nil
+}
+
+// removeAccount removes the account that rule made, unless something runs as it.
+func (m *Machine) removeAccount(ctx context.Context, rule *file, r *Removal) error {
+	if rule == nil {
+		return nil
+	}
+	var name string
+	if _, err := fmt.Sscanf(lastLine(rule), "u %s", &name); err != nil {
+		r.Kept = append(r.Kept, rule.path+", which names no account")
+		return nil
+	}
+	account, err := m.Accounts.Lookup(name)
+	if err != nil { // it is gone
+		return r.remove(rule)
+	}
+	if pids := m.Accounts.Processes(account); len(pids) > 0 {
+		r.Kept = append(r.Kept, fmt.Sprintf("%s and the account %s, as which process %d runs: end it, and uninstall again", rule.path, name, pids[0]))
+		return nil
+	}
+	if err := m.Accounts.Remove(ctx, account); err != nil {
+		return fmt.Errorf("remove the account %s: %w", name, err)
+	}
+	r.Removed = append(r.Removed, "the account "+name)
+	return r.remove(rule)
+}
+
+func lastLine(f *file) (last string) {
+	for _, line := range meaning(f.text) {
+		last = line
+	}
+	return last
+}
+
+// sweep removes directories that are empty now, and names a NAME.toml that is not
+// rondo's any more.
+func (m *Machine) sweep(have *present, r *Removal) {
+	if config, err := read(m.Paths.toml(have.name)); err == nil && config != nil {
+		r.Kept = append(r.Kept, config.path+", which is not rondo's")
+	}
+	dirs := []string{m.Paths.Config}
+	if m.user() {
+		dirs = append(dirs, m.Paths.Units, filepath.Dir(m.Paths.Units))
+	}
+	for _, dir := range dirs {
+		if removeIfEmpty(dir) {
+			r.Removed = append(r.Removed, dir)
+		}
+	}
+}
