@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what the tests run, where it is not there yet: systemd-socket-activate
-# and curl by apt, real Node releases and programs by npm, outside the checkout.
+# Installs what the tests run, where it is not there yet: systemd-socket-activate,
+# curl and, for root, what boots machines (e2e/machine makes their trees itself) by
+# apt, real Node releases and programs by npm, outside the checkout.
 # Prints the directory of the npm packages.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,6 +11,13 @@ command -v curl >/dev/null || missing="$missing curl"
 command -v gcc >/dev/null || missing="$missing gcc libc6-dev" # the race detector is cgo
 command -v npm >/dev/null || missing="$missing npm"
 command -v systemd-socket-activate >/dev/null || missing="$missing systemd"
+if [ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ]; then # nobody else can boot a machine
+	command -v mmdebstrap >/dev/null || missing="$missing mmdebstrap"
+	command -v systemd-nspawn >/dev/null || missing="$missing systemd-container"
+	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
+	# The trees come from where apt has Debian from, which its lists tell.
+	apt-get indextargets --format '$(ORIGIN)' 'Created-By: Packages' 2>/dev/null | grep -q Debian || apt-get update -qq >&2
+fi
 if [ -n "$missing" ]; then
 	[ "$(id -u)" = 0 ] || { echo "deps: as root: apt-get install$missing" >&2; exit 1; }
 	export DEBIAN_FRONTEND=noninteractive
