@@ -236,13 +236,16 @@ func TestParseOfAConnectionsMessagesAllocatesNothing(t *testing.T) {
 		`{"cmd":"NODE_HANDLE_ACK"}`,
 		`{"cmd":"NODE_CLUSTER","ack":17,"accepted":true,"seq":3}`,
 		`{"cmd":"NODE_CLUSTER","ack":17,"accepted":false,"seq":3}`,
-		`"a user message"`,
-		`{"a":[1,2,3],"b":"NODE_CLUSTER"}`,
 	} {
 		b, m := []byte(line), new(Message)
 		if n := testing.AllocsPerRun(100, func() { Parse(b, m) }); n != 0 {
 			t.Errorf("Parse(%s) allocates %v times, want 0", line, n)
 		}
+	}
+	many := []byte(`{"a":[1,2,3],"seq":{"b":"}"}` + strings.Repeat(`,"c":"NODE_CLUSTER"`, 1000) + "}")
+	var o object
+	if n := testing.AllocsPerRun(100, func() { o.read(many) }); n != 0 {
+		t.Errorf("a walk over a thousand members allocates %v times, want 0", n)
 	}
 }
 
