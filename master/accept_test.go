@@ -202,6 +202,9 @@ func TestADeafListenerIsLeftAloneAndNamed(t *testing.T) {
 	s.expect(t, "accept says EINVAL", "poll accept", "poll web@[::]:80 false")
 	s.pass(time.Hour)
 	s.expect(t, "an hour later", "poll accept send")
+	s.turn(event{kind: evScale, n: 2})
+	s.opens(s.newest(), 0, port(80))
+	s.expect(t, "one more worker listens on it", "poll accept send")
 	if !strings.Contains(s.log.String(), "listener is broken") {
 		t.Errorf("the log does not say it:\n%s", s.log.String())
 	}

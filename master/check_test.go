@@ -155,8 +155,8 @@ func (s *stage) checkLists() {
 	}
 	seen := map[*listener]bool{}
 	for _, l := range s.t.starved {
-		if seen[l] || !l.starved {
-			s.tb.Fatalf("%s is starved twice, or not", l)
+		if seen[l] || !l.starved || s.gone[l] {
+			s.tb.Fatalf("%s is on the list of starved ones twice, or is not starved, or is closed", l)
 		}
 		seen[l] = true
 	}

@@ -110,6 +110,16 @@ func TestADeadWorkerGetsNothing(t *testing.T) {
 	s.expect(t, "its successor", "send close", "send 2 [101]", "send 2 [102]")
 }
 
+func TestNeitherOfTwoWorkersThatTakeNothingIsTriedTwice(t *testing.T) {
+	s, l := serve(t, 2)
+	s.peer(0).full, s.peer(1).dead = true, true
+	s.arrive(l, 2)
+	s.expect(t, "one is full, one has ended", "send close", "send 1 [101]", "send 2 [102]")
+	if got, want := heldFDs(l), []int{101, 102}; !slices.Equal(got, want) {
+		t.Errorf("held are %v, want %v", got, want)
+	}
+}
+
 func TestAFullChannelGetsConnectionsAgainOnceItTakesThem(t *testing.T) {
 	s, l := serve(t, 1)
 	s.peer(0).full = true

@@ -73,9 +73,12 @@ func TestAWorkerThatLeavesIsAnsweredAndReplaced(t *testing.T) {
 
 func TestAWorkerThatLeavesAndStaysIsEnded(t *testing.T) {
 	s, _ := serve(t, 1)
-	s.says(s.peer(0), wire.Message{Kind: wire.Exited, Ack: -1})
+	p := s.peer(0)
+	s.says(p, wire.Message{Kind: wire.Exited, Ack: -1})
 	s.took()
-	s.pass(30 * time.Second)
+	s.pass(20 * time.Second)
+	s.says(p, wire.Message{Kind: wire.Exited, Ack: -1}) // which does not begin anew
+	s.pass(10 * time.Second)
 	s.expect(t, "after drain-timeout", "signal", "signal 1 SIGTERM")
 }
 
@@ -149,6 +152,17 @@ func TestKillAndDrainOfOneWorkerAreTheOperators(t *testing.T) {
 	if s.worker(s.peer(1)).id != 2 {
 		t.Error("the worker does not serve on")
 	}
+}
+
+// Both workers of a slot may die while one is to follow the other.
+func TestASlotWhoseTwoWorkersDieIsTriedAgain(t *testing.T) {
+	s, _ := serve(t, 1)
+	s.turn(event{kind: evDrainWorker, worker: 1})
+	s.dies(s.peers[1])
+	s.took()
+	s.dies(s.peers[2])
+	s.pass(time.Second)
+	s.expect(t, "both died", "spawn", "spawn 3 slot 0 generation 1")
 }
 
 func TestStopHandsOverWhatWasAcceptedAndThenDrains(t *testing.T) {
@@ -263,6 +277,17 @@ func TestStopWithoutAReadyWorkerEndsThemAtOnce(t *testing.T) {
 		s.exits(s.peers[id], exit{reason: "was killed by SIGTERM"})
 	}
 	s.expect(t, "both have ended", "exit spawn", "exit <nil>")
+}
+
+func TestStopWithoutAReadyWorkerDoesNotWaitForAQueue(t *testing.T) {
+	s := newStage(t, standard(1))
+	s.turn(event{kind: evStart})
+	s.opens(s.peer(0), 0, port(8080))
+	s.dies(s.peer(0))
+	s.arrive(s.t.listeners[0], 1)
+	s.took()
+	s.turn(event{kind: evStop})
+	s.expect(t, "stop while the only worker is down", "unbind exit", "unbind [::]:8080", "exit <nil>")
 }
 
 func TestStopStartsNobody(t *testing.T) {

@@ -189,6 +189,11 @@ func TestTheFirstAskersDataIsEveryones(t *testing.T) {
 	if p := s.peer(0); p.errno != unix.EADDRNOTAVAIL || p.data != `{"ticketKeys":"third"}` {
 		t.Errorf("a refused TLS server got %v and %s, want its own data: it reads it also then", p.errno, p.data)
 	}
+	q.Port, q.Data = 82, []byte(`{"ticketKeys":"`+strings.Repeat("0", 100_000)+`"}`)
+	s.asks(s.peer(0), q)
+	if p := s.peer(0); p.errno != unix.EADDRNOTAVAIL || p.data != "" {
+		t.Errorf("a refused server with more data than a line has room for got %v and %d bytes, want none", p.errno, len(p.data))
+	}
 	if strings.Contains(s.log.String(), "ticketKeys") {
 		t.Errorf("ticket keys are in the log:\n%s", s.log.String())
 	}
@@ -307,10 +312,20 @@ func TestAWorkerThatLeavesOpensNothing(t *testing.T) {
 	s.expect(t, "a query of a worker that leaves", "line bind")
 }
 
-func TestListeningOnWhatWasNotAskedForIsNoted(t *testing.T) {
-	s, _ := serve(t, 1)
-	s.says(s.peer(0), wire.Message{Kind: wire.Listening, Query: port(81), Ack: -1})
-	if !strings.Contains(s.log.String(), "says that it listens on :81, which it did not ask for") {
-		t.Errorf("the log does not say it:\n%s", s.log.String())
+func TestListeningOnWhatWasNotAskedForIsNotedAndCountsForNothing(t *testing.T) {
+	s := newStage(t, standard(1))
+	s.web()
+	s.turn(event{kind: evStart})
+	p := s.peer(0)
+	s.online(p, 0)
+	s.asks(p, port(80))
+	for text, q := range map[string]*wire.Query{":81": port(81), "127.0.0.1:80": at("127.0.0.1", 80), "fd:3": fd(3), `"/x"`: pipe("/x")} {
+		s.says(p, wire.Message{Kind: wire.Listening, Query: q, Ack: -1})
+		if want := "says that it listens on " + text + ", which it did not ask for"; !strings.Contains(strings.ReplaceAll(s.log.String(), `\`, ""), want) {
+			t.Errorf("the log does not say that it %s:\n%s", want, s.log.String())
+		}
+		if got := s.state(0); got != wOnline {
+			t.Errorf("after %s the worker is %v, want %v", q, got, wOnline)
+		}
 	}
 }

@@ -112,6 +112,22 @@ func TestReloadReplacesTheSlotsOneAfterTheOther(t *testing.T) {
 	}
 }
 
+func TestAfterAReloadTheNewSettingsCount(t *testing.T) {
+	s, _ := serve(t, 1)
+	s.reload(func(c *settings.Settings) { c.Command, c.BackoffMin = []string{"new"}, 10*time.Second })
+	s.ready()
+	s.leave()
+	s.dies(s.peer(0))
+	s.took()
+	s.pass(10*time.Second - 1)
+	s.expect(t, "within the new backoff", "spawn")
+	s.pass(3 * time.Second)
+	s.expect(t, "after it", "spawn", "spawn 3 slot 0 generation 2")
+	if got := s.worker(s.peer(0)).cfg.Command[0]; got != "new" {
+		t.Errorf("the next worker runs %q, want new", got)
+	}
+}
+
 func TestSurgeStartsSoManyAtATime(t *testing.T) {
 	s, _ := serve(t, 5)
 	s.reload(func(c *settings.Settings) { c.Surge = 2 })

@@ -43,6 +43,9 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 	step("after ten seconds with connections", "generation 1: 2/2 ready, 20 conn/s, 0 waiting")
 	s.pass(time.Hour)
 	step("an hour without", "generation 1: 2/2 ready, 0 conn/s, 0 waiting")
+	if s.t.next != 0 {
+		t.Errorf("an idle table wakes up %v from now, want never", time.Duration(s.t.next-s.now))
+	}
 	s.arrive(l, 1)
 	s.everyoneAccepts()
 	s.pass(time.Hour)

@@ -138,6 +138,10 @@ func TestReadyRules(t *testing.T) {
 			if got := p.signal; got != "SIGTERM" {
 				t.Errorf("the late worker got %q, want SIGTERM", got)
 			}
+			s.exits(p, exit{reason: "was killed by SIGTERM"})
+			if !strings.Contains(s.log.String(), "; was killed by SIGTERM") {
+				t.Errorf("the log does not say how and why it ended:\n%s", s.log.String())
+			}
 		})
 	}
 }
