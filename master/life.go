@@ -58,11 +58,16 @@ func (t *table) warnUnasked() {
 func (t *table) readyCount() int {
 	n := 0
 	for _, s := range t.slots {
-		if w := s.current; w != nil && w.state == wReady && !w.ended && !w.broken {
+		if s.isReady() {
 			n++
 		}
 	}
 	return n
+}
+
+func (s *slot) isReady() bool {
+	w := s.current
+	return w != nil && w.state == wReady && !w.ended && !w.broken
 }
 
 // lost applies that w, which was wanted up, serves its slot no longer.
@@ -91,7 +96,7 @@ func (t *table) lost(w *worker, e exit) {
 
 // retry plans the next start in s.
 func (t *table) retry(s *slot) {
-	if t.phase > serving || s.index >= len(t.slots) || t.slots[s.index] != s {
+	if t.phase > serving {
 		return
 	}
 	wait := t.cfg.BackoffMin

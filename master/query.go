@@ -398,14 +398,24 @@ func (t *table) unbindUnused(l *listener) {
 }
 
 // sweep closes what we opened for workers and none has open any more: those that
-// had it left, or died, and their successors did without. While a slot has no ready
-// worker its next one may want it again.
+// had it left, or died, and their successors did without. What a slot served that
+// has no ready worker now, its next one may want again.
 func (t *table) sweep() {
-	if t.phase != serving || t.reload != nil || t.readyCount() != len(t.slots) {
+	if t.phase > serving || t.reload != nil {
 		return
 	}
+	awaited := map[*listener]bool{}
+	for _, s := range t.slots {
+		if !s.isReady() {
+			for _, l := range s.served {
+				awaited[l] = true
+			}
+		}
+	}
 	for _, l := range slices.Clone(t.listeners) {
-		t.unbindUnused(l)
+		if !awaited[l] {
+			t.unbindUnused(l)
+		}
 	}
 }
 
