@@ -26,13 +26,15 @@ type behaviour struct {
 	given given        // in place of refusing a connection
 
 	// In the test:
-	log    string // what the master says of it; empty if that is no fault
-	all    bool   // a worker that replaces it behaves so, too
-	orphan bool   // it leaves a process behind that is nobody's
-	fds    int    // descriptors that it may make the master hold
-	adjust func(*settings.Settings)
-	with   func(*stage) // with the load, until it is done
-	after  func(*stage) // when it is done, under load; it may go on after a cue
+	log     string // what the master says of it; empty if that is no fault
+	all     bool   // a worker that replaces it behaves so, too
+	apart   bool   // in a test of its own
+	unready bool   // a worker that replaces it behaves so before it listens
+	orphan  bool   // it leaves a process behind that is nobody's
+	fds     int    // descriptors that it may make the master hold
+	adjust  func(*settings.Settings)
+	with    func(*stage) // with the load, until it is done
+	after   func(*stage) // when it is done, under load; it may go on after a cue
 }
 
 const cluster = `{"cmd":"NODE_CLUSTER",`
@@ -59,6 +61,12 @@ var behaviours = map[string]behaviour{
 		r.repeat(200_000, "x\n")
 	}},
 	"empty lines": {log: "not JSON", act: func(r *rogue) { r.repeat(200_000, "\n") }},
+	"shouts": {act: func(r *rogue) {
+		for range 1_000 {
+			os.Stdout.WriteString(strings.Repeat("x", 32<<10))
+		}
+		os.Stderr.WriteString(strings.Repeat("\n", 200_000))
+	}},
 	"half a line": {act: func(r *rogue) {
 		r.leave()
 		r.say([]byte(cluster + `"act":"onl`))
@@ -134,24 +142,13 @@ var behaviours = map[string]behaviour{
 		r.bindMany(3_000, nil)
 		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+3_000 })
 	}},
-	"bound ports with data": {fds: 128, act: func(r *rogue) {
+	"bound ports with data": {fds: 96, act: func(r *rogue) {
 		had := r.now()
-		r.bindMany(128, json.RawMessage(`"`+strings.Repeat("x", 500_000)+`"`))
-		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+128 })
+		r.bindMany(96, json.RawMessage(`"`+strings.Repeat("x", 400_000)+`"`))
+		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+96 })
 	}},
-	"bound and gone": {all: true, fds: 64, act: func(r *rogue) {
-		had := r.now()
-		dir := os.Getenv("TEST_DIR")
-		for i := range 50 {
-			r.tells(func(seq int64) []byte {
-				path := fmt.Sprintf("%s/%d-%d", dir, os.Getpid(), i)
-				return wire.AppendQuery(nil, seq, &wire.Query{Port: -1, Address: path, Type: wire.Pipe, FD: -1})
-			})
-		}
-		r.await(func(h heard) bool { return h.granted == had.granted+50 })
-		r.tell("did")
-		os.Exit(1)
-	}, adjust: binding, log: "worker died", after: func(st *stage) { st.await("gone", 20) }},
+	"bound and gone":            {all: true, fds: 64, act: (*rogue).bindAndGo, adjust: binding, log: "worker died", after: twenty},
+	"bound and gone, not ready": {unready: true, fds: 64, act: (*rogue).bindAndGo, adjust: binding, log: "worker died", after: twenty},
 	"listen and close": {act: func(r *rogue) {
 		for i := range 3_000 {
 			r.tells(func(seq int64) []byte { return wire.AppendClose(nil, seq, r.now().key) })
@@ -252,6 +249,13 @@ var behaviours = map[string]behaviour{
 			r.tells(func(seq int64) []byte { return wire.AppendAnswer(nil, seq, m.Seq, accepted, []int{-1, 0, 1 << 40}) })
 		}
 	}},
+	"refuses what it was not given": {batch: 64, given: func(r *rogue, m *wire.Message, fds []int) {
+		r.tells(func(seq int64) []byte {
+			return wire.AppendAnswer(nil, seq, m.Seq, true, []int{0, -1, 0, len(fds), 1 << 40})
+		})
+		sys.Close(fds[0])
+		r.serve(fds[1:])
+	}},
 	"accepts, then refuses": {log: "answered a message that was not sent", batch: 8, given: func(r *rogue, m *wire.Message, fds []int) {
 		r.answer(m, true)
 		r.answer(m, false)
@@ -297,6 +301,7 @@ var behaviours = map[string]behaviour{
 		after: func(st *stage) { st.await("gone", 5) }},
 	"dies of a batch": {log: "worker died", all: true, batch: 64, given: func(r *rogue, m *wire.Message, fds []int) { os.Exit(7) },
 		after: func(st *stage) { st.await("gone", 5) }},
+	"last words": lastWords,
 	"ignores every goodbye": {adjust: shortDrain, act: func(r *rogue) {
 		r.deaf.Store(true)
 		signal.Ignore(syscall.SIGTERM)
@@ -342,6 +347,24 @@ func (r *rogue) hold(m *wire.Message, fds []int) {
 		r.refuse(&answer, fds)
 	}()
 }
+
+// bindAndGo opens sockets of its own, and dies.
+func (r *rogue) bindAndGo() {
+	had := r.now()
+	dir := os.Getenv("TEST_DIR")
+	for i := range 50 {
+		r.tells(func(seq int64) []byte {
+			path := fmt.Sprintf("%s/%d-%d", dir, os.Getpid(), i)
+			return wire.AppendQuery(nil, seq, &wire.Query{Port: -1, Address: path, Type: wire.Pipe, FD: -1})
+		})
+	}
+	r.await(func(h heard) bool { return h.granted == had.granted+50 })
+	r.tell("did")
+	os.Exit(1)
+}
+
+// twenty waits until so many have gone.
+func twenty(st *stage) { st.await("gone", 20) }
 
 // bindMany asks n times for a free port, another one each time.
 func (r *rogue) bindMany(n int, data json.RawMessage) {

@@ -70,8 +70,10 @@ func hostileWorker() int {
 	unix.CloseOnExec(channelFD)
 	go r.read() // ends with the process
 	r.online(b.batch)
-	r.listen(0)
-	r.cue()
+	if r.cue() == "listen" {
+		r.listen(0)
+		r.cue()
+	}
 	if b.given != nil {
 		r.given.Store(&b.given)
 	}

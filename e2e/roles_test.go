@@ -25,6 +25,7 @@ var roles = map[string]func() int{
 	"talker":    talkingWorker,
 	"hostile":   hostileWorker,
 	"orphan":    orphanWorker,
+	"flood":     floodingWorker,
 	"idle":      idle,
 	"inherit":   inheritWorker,
 	"master":    masterProcess,
