@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/rondokit/rondo/units"
 )
 
 // Account is one of the machine's.
@@ -33,13 +35,19 @@ type identity struct {
 	why         string // for people
 }
 
-// disconnected is the version from which a dynamic user keeps its /tmp when the
-// master is restarted. package units refuses one before.
-const disconnected = 257
+func (id identity) String() string {
+	switch {
+	case id.user != "":
+		return id.user + ", " + id.why
+	case id.account.Name != anybody.Name:
+		return id.account.Name + ", " + id.why
+	}
+	return id.why
+}
 
-// identity decides whom the app runs as: whom the request names, else the owner of
-// the working directory, else an account of its own.
-func (m *Machine) identity(req Request, name, directory string, version int) (identity, error) {
+// identity decides whom a runs as: whom the request names, else the owner of the
+// working directory, else an account of its own.
+func (m *Machine) identity(req Request, a units.App) (identity, error) {
 	if m.user() {
 		if req.RunAs != "" {
 			return identity{}, errors.New("--run-as: a user's manager runs everything as that user: leave it out, or leave --user out")
@@ -48,42 +56,40 @@ func (m *Machine) identity(req Request, name, directory string, version int) (id
 		return identity{account: account, why: "whose manager it is"}, err
 	}
 	if req.RunAs != "" {
-		return m.named(req.RunAs, req.Foreign)
+		return m.named(req)
 	}
 	if req.Foreign {
-		return m.ownAccount(req, name, version)
+		return m.ownAccount(req, a)
 	}
-	uid, err := m.Accounts.Owner(directory)
+	uid, err := m.Accounts.Owner(a.Directory)
 	if err != nil {
 		return identity{}, fmt.Errorf("directory: %w", err)
 	}
 	if uid == 0 {
-		return m.ownAccount(req, name, version)
+		return m.ownAccount(req, a)
 	}
 	account, err := m.Accounts.Lookup(strconv.Itoa(uid))
 	if err != nil {
-		return identity{}, fmt.Errorf("%s belongs to uid %d, which is no account: say --run-as ACCOUNT", directory, uid)
+		return identity{}, fmt.Errorf("%s belongs to uid %d, which is no account: say --run-as ACCOUNT", a.Directory, uid)
 	}
-	return identity{user: account.Name, account: account, why: "who owns " + directory}, nil
+	return identity{user: account.Name, account: account, why: "who owns " + a.Directory}, nil
 }
 
-// named is for ACCOUNT or ACCOUNT:GROUP.
-func (m *Machine) named(text string, foreign bool) (identity, error) {
-	name, group, _ := strings.Cut(text, ":")
-	if foreign {
-		return identity{user: name, group: group}, nil
+// named is for --run-as ACCOUNT or ACCOUNT:GROUP.
+func (m *Machine) named(req Request) (identity, error) {
+	name, group, _ := strings.Cut(req.RunAs, ":")
+	id := identity{user: name, group: group, why: "as --run-as says"}
+	if req.Foreign {
+		return id, nil
 	}
-	account, err := m.Accounts.Lookup(name)
-	if err != nil {
+	var err error
+	if id.account, err = m.Accounts.Lookup(name); err != nil {
 		return identity{}, fmt.Errorf("--run-as: there is no account %q: make one (sudo useradd --system %s), or leave --run-as out", name, name)
 	}
-	id := identity{user: name, group: group, account: account, why: "as --run-as says"}
 	if group != "" {
-		gid, err := groupID(group)
-		if err != nil {
+		if id.account.GID, err = groupID(group); err != nil {
 			return identity{}, fmt.Errorf("--run-as: there is no group %q", group)
 		}
-		id.account.GID = gid
 	}
 	return id, nil
 }
@@ -101,19 +107,22 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(group.Gid)
 }
 
-// ownAccount is a dynamic user where that can be, else a static account. An app
-// that has got a static one keeps it.
-func (m *Machine) ownAccount(req Request, name string, version int) (identity, error) {
-	rule, err := read(m.Paths.sysusers(name))
-	if err != nil {
-		return identity{}, err
+// ownAccount is a dynamic user where units can have one, else a static account. An
+// app that has got a static one keeps it.
+func (m *Machine) ownAccount(req Request, a units.App) (identity, error) {
+	id := identity{user: accountName(a.Name), account: anybody, create: true, why: "an account of its own"}
+	var rule *file
+	if !req.Foreign {
+		var err error
+		if rule, err = read(m.Paths.sysusers(a.Name)); err != nil {
+			return identity{}, err
+		}
 	}
 	made := rule != nil && rule.ours()
-	if version >= disconnected && !req.App.Unconfined && !made {
+	if _, err := a.Files(m.Version); err == nil && !made {
 		return identity{account: anybody, why: "a dynamic user, which exists while the service runs"}, nil
 	}
-	id := identity{user: accountName(name), account: anybody, create: true, why: "an account of its own"}
-	if account, err := m.Accounts.Lookup(id.user); err == nil {
+	if account, err := m.Accounts.Lookup(id.user); err == nil && !req.Foreign {
 		id.account, id.create = account, made
 	}
 	return id, nil

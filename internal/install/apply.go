@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func (a *applying) retire(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(a.had) > 0 && a.had[0] != a.primary && !slices.Contains(unitNames(a.gone), a.had[0]) {
+	if len(a.had) > 0 && a.had[0] != a.Primary && !slices.Contains(unitNames(a.gone), a.had[0]) {
 		return a.disable(ctx, a.had[0])
 	}
 	return nil
@@ -137,7 +138,18 @@ func (a *applying) write(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return a.unlink()
+}
+
+// unlink removes the link that a dynamic user has left where the account that
+// takes its place needs a directory: the service would not start again.
+func (a *applying) unlink() error {
+	target, err := os.Readlink(a.link)
+	if a.link == "" || err != nil { // there is none
+		return nil
+	}
+	a.undo.add("restore "+a.link, func(context.Context) error { return os.Symlink(target, a.link) })
+	return os.Remove(a.link)
 }
 
 // replace puts f, or nothing, in the place of what is at path.
@@ -209,12 +221,12 @@ func (a *applying) load(ctx context.Context) error {
 // has stopped or disabled stays so.
 func (a *applying) open(ctx context.Context) error {
 	fresh := slices.DeleteFunc(a.all(), func(name string) bool { return slices.Contains(a.had, name) })
-	if !a.First && a.had[0] != a.primary && !slices.Contains(fresh, a.primary) {
-		fresh = append(fresh, a.primary) // it was there, and was not what is enabled
+	if !a.First && a.had[0] != a.Primary && !slices.Contains(fresh, a.Primary) {
+		fresh = append(fresh, a.Primary) // it was there, and was not what is enabled
 	}
 	if a.First || a.enabled && len(fresh) > 0 {
 		a.undo.add("disable "+strings.Join(fresh, " "), func(ctx context.Context) error { return a.Manager.Disable(ctx, fresh...) })
-		if err := a.Manager.Enable(ctx, a.primary); err != nil {
+		if err := a.Manager.Enable(ctx, a.Primary); err != nil {
 			return err
 		}
 		// As systemctl enable does: the manager learns of what pulls it in.
@@ -223,11 +235,11 @@ func (a *applying) open(ctx context.Context) error {
 		}
 	}
 	if a.First || len(a.Reopens) > 0 {
-		if err := a.start(ctx, a.primary); err != nil {
+		if err := a.start(ctx, a.Primary); err != nil {
 			return err
 		}
 	}
-	if len(a.Reopens) > 0 && a.active && a.primary != a.App.Name+".service" {
+	if len(a.Reopens) > 0 && a.active && a.Primary != a.App.Name+".service" {
 		return a.start(ctx, a.App.Name+".service")
 	}
 	return nil

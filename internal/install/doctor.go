@@ -59,7 +59,7 @@ func (m *Machine) Doctor(ctx context.Context, name string) ([]Finding, error) {
 		}
 	}
 	if e.app, err = have.app(); err != nil {
-		e.wrong(m.command("install --name "+name+" ..."), "%v: only an install with all its flags writes it anew", err)
+		e.wrong(m.rondo("install", "--name "+name+" ..."), "%v: only an install with all its flags writes it anew", err)
 	} else {
 		e.files()
 		e.settings(ctx)
@@ -72,7 +72,7 @@ func (m *Machine) Doctor(ctx context.Context, name string) ([]Finding, error) {
 
 // files are the units as files.
 func (e *examination) files() {
-	refresh := e.command("install --refresh " + e.name)
+	refresh := e.rondo("install", "--refresh "+e.name)
 	if e.app.Rondo != "" {
 		if info, err := os.Stat(e.app.Rondo); err != nil || info.Mode()&0o111 == 0 {
 			e.wrong(refresh, "rondo is not at %s any more, where the service looks for it", e.app.Rondo)
@@ -92,7 +92,7 @@ func (e *examination) files() {
 		changed, known := renewed[base]
 		switch {
 		case h.Edited:
-			e.wrong(e.command("install --refresh --overwrite "+e.name), "%s was edited: rondo does not bring it up to date; a drop-in (%s) would be kept", f.path, e.systemctl("edit", base))
+			e.wrong(e.rondo("install", "--refresh --overwrite "+e.name), "%s was edited: rondo does not bring it up to date; a drop-in (%s) would be kept", f.path, e.systemctl("edit", base))
 		case !wanted:
 			e.wrong(e.systemctl("disable --now", base), "%s is of no listener of the app", f.path)
 		case text != f.body():
@@ -141,12 +141,12 @@ func (e *examination) settings(ctx context.Context) {
 			name = strconv.Itoa(os.Getuid())
 		}
 		if t.Account, err = e.Accounts.Lookup(name); err != nil {
-			e.wrong(e.command("install --refresh "+e.name), "the account %s, which it runs as, is not there: %v", name, err)
+			e.wrong(e.rondo("install", "--refresh "+e.name), "the account %s, which it runs as, is not there: %v", name, err)
 			return
 		}
 	}
 	if err := e.Try(ctx, t); err != nil {
-		e.wrong(e.command("run --check --config "+e.app.Config), "%v", err)
+		e.wrong(e.rondo("run", "--check --config "+e.app.Config), "%v", err)
 	}
 }
 
@@ -225,7 +225,7 @@ func (m *Machine) failure(u systemd.Unit, app units.App) string {
 				}
 			}
 		}
-		return "it could not open what it listens on: see " + m.Scope.Journalctl("-u", u.Name, "-n 20")
+		return "it could not open what it listens on: see " + m.journal(u.Name)
 	case "trigger-limit-hit":
 		return "connections started the service too often, by a limit that is not rondo's (trigger-limit-hit)"
 	case "service-start-limit-hit", "start-limit-hit":
@@ -246,13 +246,13 @@ func (e *examination) service(ctx context.Context) {
 	}
 	switch {
 	case u.Active == "failed":
-		e.wrong(fmt.Sprintf("%s; %s", e.command("logs -n 50 "+e.name), e.systemctl("start", name)), "%s failed: %s", name, e.failure(u, e.app))
+		e.wrong(e.journal(name), "%s failed: %s", name, e.failure(u, e.app))
 	case len(e.have.sockets) == 0 && inactive(u):
 		e.wrong(e.systemctl("start", name), "%s does not run, and no socket starts it", name)
 	case len(e.have.sockets) == 0 && u.FileState == "disabled":
 		e.wrong(e.systemctl("enable", name), "%s runs, and will not after a reboot: it is not enabled", name)
 	case u.Active == "activating":
-		e.wrong(e.command("logs -n 50 "+e.name), "%s does not get ready: %s", name, u.Status)
+		e.wrong(e.journal(name), "%s does not get ready: %s", name, u.Status)
 	}
 	if u.Active == "active" {
 		e.master(ctx, u)

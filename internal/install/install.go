@@ -121,12 +121,31 @@ func (p Paths) control(name string) string {
 
 func (m *Machine) user() bool { return m.Scope == systemd.User }
 
-// command is a call of rondo that a person would type.
-func (m *Machine) command(words string) string {
-	if m.user() {
-		return "rondo " + words + " --user"
+// Lingers says whether what this user's manager runs outlives the user's sessions.
+func (m *Machine) Lingers() bool {
+	_, err := os.Stat(m.Paths.Linger)
+	return err == nil
+}
+
+// rondo is a call of rondo that a person would type. Install and uninstall must be
+// told of a user's manager; the other commands find the app by its name.
+func (m *Machine) rondo(command, rest string) string {
+	switch {
+	case !m.user():
+		return "sudo rondo " + command + " " + rest
+	case command == "install":
+		return "rondo install --user " + rest
 	}
-	return "sudo rondo " + words
+	return "rondo " + command + " " + rest
+}
+
+// journal is a call of journalctl for a unit.
+func (m *Machine) journal(unit string) string {
+	text := m.Scope.Journalctl("-n", "50", "-u", unit)
+	if m.user() {
+		return text
+	}
+	return "sudo " + text
 }
 
 // systemctl is a call that changes something, as a person would type it.

@@ -37,7 +37,7 @@ func (e *examination) master(ctx context.Context, u systemd.Unit) {
 			why = ": the last one " + w.LastExit.Reason
 		}
 	}
-	e.wrong(e.command("logs -n 50 "+e.name), "%s has no ready worker%s", u.Name, why)
+	e.wrong(e.journal(u.Name), "%s has no ready worker%s", u.Name, why)
 }
 
 // features are what the units of an older systemd are without.
@@ -47,7 +47,7 @@ var features = []struct {
 }{
 	{254, "RestartSteps=: a service that fails is tried again every 100 ms, and not less and less often"},
 	{255, "PollLimitBurst=: a service that fails at every start is started for each connection"},
-	{disconnected, "PrivateTmp=disconnected: a static account is needed, and /tmp is a file system in memory"},
+	{257, "PrivateTmp=disconnected: a static account is needed, and /tmp is a file system in memory"},
 }
 
 // surroundings are facts of the machine.
@@ -62,7 +62,7 @@ func (e *examination) surroundings() {
 			e.fact("%s is changed by %s", name, path)
 		}
 	}
-	if _, err := os.Stat(e.Paths.Linger); e.user() && err != nil {
+	if e.user() && !e.Lingers() {
 		e.wrong("loginctl enable-linger", "the app ends when %s logs out", filepath.Base(e.Paths.Linger))
 	}
 }

@@ -19,6 +19,8 @@ type Plan struct {
 	Settings settings.Settings
 	Account  string // whom the app runs as, in words
 
+	Primary string // the unit to enable and start: it brings the others
+
 	Changes []Change // in the order in which they are made; none: all is as it should be
 	First   bool     // the app is not installed yet
 	Edited  []string // files that a person edited, and that stay so
@@ -37,7 +39,7 @@ type Plan struct {
 	files   []*file  // to write
 	gone    []*file  // to remove
 	account *Account // to make
-	primary string   // the unit to enable and start
+	link    string   // that a dynamic user leaves for its runtime directory, to remove
 	had     []string // the units that were there, the one to start first
 	active  bool     // the service is
 	enabled bool     // the one to start was
@@ -59,15 +61,12 @@ func (m *Machine) Plan(ctx context.Context, req Request) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{App: want.app, Settings: want.settings, First: have.service == nil, Notes: notes(want)}
-	p.Account = want.identity.account.Name + ", " + want.identity.why
-	if want.identity.account.Name == anybody.Name {
-		p.Account = want.identity.why
-		if want.identity.user != "" {
-			p.Account = want.identity.user + ", " + want.identity.why
-		}
-	}
+	p.Account = want.identity.String()
 	if want.identity.create {
 		p.account = &Account{Name: want.identity.user}
+	}
+	if old, err := have.app(); err == nil && !m.user() && old.User == "" && want.app.User != "" {
+		p.link = filepath.Dir(m.Paths.control(p.App.Name))
 	}
 	if err := m.strangers(ctx, want, have); err != nil {
 		return nil, err
@@ -93,17 +92,16 @@ func (p *proposal) trial() Trial {
 
 // notes are what a person may not expect of the units.
 func notes(p *proposal) []string {
+	service := p.files[len(p.files)-1].text
 	var list []string
-	for _, left := range p.app.LeftOff() {
-		if left.Name == "ProtectHome" && !p.app.UserManager {
-			list = append(list, "files in a home are shown to it, read-only: ProtectHome=read-only")
-		}
-		if left.Name == "PrivateTmp" && strings.Contains(left.Reason, "the app has files") {
-			list = append(list, "it has the machine's own /tmp and /var/tmp, since its files are there")
-		}
+	if strings.Contains(service, "\nProtectHome=read-only\n") {
+		list = append(list, "it has files in a home: all homes are shown to it, read-only, as far as their permissions allow")
+	}
+	if strings.Contains(service, "\nPrivateTmp=no\n") && !strings.Contains(service, "\nTemporaryFileSystem=") {
+		list = append(list, "it has files in /tmp or /var/tmp: it gets the machine's, and not its own")
 	}
 	if len(p.app.Writes) == 0 && !p.app.Unconfined && !p.app.UserManager {
-		list = append(list, "it may write only to a /tmp and /var/tmp of its own: --write DIR opens more")
+		list = append(list, "it may write to no file but in /tmp and /var/tmp: --write DIR opens more")
 	}
 	return list
 }
@@ -149,8 +147,8 @@ func (p *Plan) compare(want []*file, have *present, overwrite bool, m *Machine) 
 	for _, f := range want {
 		old := there[f.path]
 		delete(there, f.path)
-		if filepath.Dir(f.path) == m.Paths.Units && p.primary == "" {
-			p.primary = filepath.Base(f.path)
+		if filepath.Dir(f.path) == m.Paths.Units && p.Primary == "" {
+			p.Primary = filepath.Base(f.path)
 		}
 		switch {
 		case old == nil:
@@ -201,7 +199,7 @@ func (m *Machine) refuseEdited(files []*file, name string) error {
 		base := filepath.Base(f.path)
 		how := fmt.Sprintf("put the edit into a drop-in (%s)", m.systemctl("edit", base))
 		if filepath.Ext(base) == ".toml" {
-			how = fmt.Sprintf("make the change there, too, and apply it (%s)", m.command("reload "+name))
+			how = fmt.Sprintf("make the change there, too, and apply it (%s)", m.rondo("reload", name))
 		}
 		errs = append(errs, fmt.Errorf("%s was edited, and would lose that: %s, or give it up with --overwrite", f.path, how))
 	}

@@ -36,7 +36,6 @@ type proposal struct {
 	identity identity
 	reads    []string // files of the command's arguments
 	files    []*file
-	notes    []string
 }
 
 // propose resolves req for a manager of this version of systemd.
@@ -52,17 +51,17 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 	if err := p.findCommand(req); err != nil {
 		return nil, err
 	}
-	if p.identity, err = m.identity(req, s.Name, p.settings.Directory, version); err != nil {
-		return nil, err
-	}
 	p.app = req.App
 	p.app.Name, p.app.Rondo, p.app.Config = s.Name, m.Rondo, m.Paths.toml(s.Name)
-	p.app.User, p.app.Group = p.identity.user, p.identity.group
 	p.app.UserManager, p.app.Systemd = m.user(), version
 	p.app.Listeners = listeners(s.Listen, req.Socket)
 	if p.use(); req.Foreign {
 		p.app.Reads = nil
 	}
+	if p.identity, err = m.identity(req, p.app); err != nil {
+		return nil, err
+	}
+	p.app.User, p.app.Group = p.identity.user, p.identity.group
 	if err := p.checkFiles(req); err != nil {
 		return nil, err
 	}
@@ -196,6 +195,21 @@ func (m *Machine) units(a units.App) ([]*file, error) {
 		files = append(files, &file{m.Paths.unit(f.Name), f.Text, fileMode})
 	}
 	return files, nil
+}
+
+// Generate gives the files that req comes to on another machine, with this version
+// of systemd, as changes of nothing. The units are last.
+func (m *Machine) Generate(req Request, systemd int) ([]Change, error) {
+	req.Foreign = true
+	p, err := m.propose(req, systemd)
+	if err != nil {
+		return nil, err
+	}
+	var list []Change
+	for _, f := range p.files {
+		list = append(list, Change{Path: f.path, New: f.text})
+	}
+	return list, nil
 }
 
 // sockets are what the manager would pass for a.

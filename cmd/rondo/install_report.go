@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rondokit/rondo/internal/install"
+	"github.com/rondokit/rondo/internal/systemd"
+)
+
+// A report tells a person of a plan.
+type report struct {
+	out     io.Writer
+	machine *install.Machine
+	*install.Plan
+}
+
+func (r report) line(format string, args ...any) {
+	fmt.Fprintln(r.out, printable(fmt.Sprintf(format, args...)))
+}
+
+// sudo is command as a person has to type it.
+func (r report) sudo(command string) string {
+	if r.user() {
+		return command
+	}
+	return "sudo " + command
+}
+
+func (r report) user() bool { return r.machine.Scope == systemd.User }
+
+func (r report) systemctl(words ...string) string { return r.machine.Scope.Systemctl(words...) }
+
+func (r report) service() string { return r.App.Name + ".service" }
+
+func (r report) unchanged() {
+	r.line("%s is installed like this already: nothing was changed", r.App.Name)
+	r.kept()
+}
+
+// dryRun prints new files whole, of others what differs, and what would follow.
+func (r report) dryRun() {
+	for _, c := range r.Changes {
+		if c.Old == "" {
+			r.line("# %s", c.Path)
+			fmt.Fprintln(r.out, c.New)
+		}
+	}
+	r.differences()
+	r.kept()
+	if r.First {
+		r.line("%s would run as %s", r.App.Name, r.Account)
+	}
+	if len(r.Reopens) > 0 {
+		r.line("only with --apply-sockets: %s", r.gap())
+	}
+	r.line("nothing was changed: this was a dry run")
+}
+
+// differences shows what changes of files that are there.
+func (r report) differences() {
+	for _, c := range r.Changes {
+		switch {
+		case c.New == "":
+			r.line("%s goes", c.Path)
+		case c.Old != "":
+			r.line("%s", c.Path)
+			for _, line := range c.Lines() {
+				r.line("  %s", line)
+			}
+		}
+	}
+}
+
+// kept are the hands of others.
+func (r report) kept() {
+	for _, path := range r.Edited {
+		r.line("%s was edited, and stays so", path)
+	}
+	for _, path := range r.DropIns {
+		r.line("%s stays, and changes what the units say", path)
+	}
+}
+
+// gap is what opening the sockets anew means for the clients.
+func (r report) gap() string {
+	drain := r.Settings.DrainTimeout + r.Settings.KillTimeout
+	return fmt.Sprintf("%s finishes what it holds (at most %v), and connections that wait or come until the sockets are open again are refused or reset",
+		r.service(), drain.Round(time.Second))
+}
+
+// done tells what was done, what is now, and what a person may do next.
+func (r report) done(list []systemd.Unit) {
+	name := r.App.Name
+	if r.First {
+		r.line("%s is installed, and runs as %s", name, r.Account)
+	}
+	for _, c := range r.Changes {
+		if c.New == "" {
+			r.line("  removed %s", c.Path)
+		} else {
+			r.line("  wrote %s", c.Path)
+		}
+	}
+	r.kept()
+	for _, note := range r.Notes {
+		r.line("  %s", note)
+	}
+	listens := r.listens(list)
+	if r.First {
+		if listens == 0 {
+			r.line("%s runs", r.service())
+		} else {
+			r.line("%s starts with the first connection", r.service())
+		}
+		r.next()
+		return
+	}
+	r.applies(listens)
+}
+
+// listens tells where, and how many units do.
+func (r report) listens(list []systemd.Unit) (n int) {
+	for _, u := range list {
+		if filepath.Ext(u.Name) != ".socket" {
+			continue
+		}
+		if u.Active != "active" {
+			r.line("%s does not listen: %s", u.Name, r.sudo(r.systemctl("start", u.Name)))
+			continue
+		}
+		n++
+		var addresses []string
+		for _, l := range u.Listen {
+			addresses = append(addresses, l.Address)
+		}
+		r.line("%s listens on %s", u.Name, strings.Join(addresses, ", "))
+	}
+	return n
+}
+
+// applies says how a change comes to a service that runs.
+func (r report) applies(listens int) {
+	switch {
+	case len(r.Reopens) > 0:
+		r.line("the sockets were opened anew")
+	case r.Restarts && listens > 0:
+		r.line("%s runs as before until: %s (it finishes what it holds; connections wait in the socket)", r.service(), r.sudo(r.systemctl("restart", r.App.Name)))
+	case r.Restarts:
+		r.line("%s runs as before until: %s", r.service(), r.sudo(r.systemctl("restart", r.App.Name)))
+	case r.Reloads:
+		r.line("%s runs as before until: %s (no connection is lost)", r.service(), r.sudo("rondo reload "+r.App.Name))
+	}
+}
+
+// next are the commands of the days to come.
+func (r report) next() {
+	name := r.App.Name
+	uninstall := "rondo uninstall "
+	logs := "rondo logs " + name
+	if r.user() {
+		uninstall = "rondo uninstall --user "
+		logs = r.machine.Scope.Journalctl("-u", name)
+	}
+	r.line("next:")
+	for _, row := range [][2]string{
+		{r.systemctl("status", r.Primary, r.service()), "how the units are"},
+		{r.sudo("rondo status " + name), "who serves, since when, how many connections"},
+		{r.sudo("rondo reload " + name), "after each deploy: new workers, and no connection is lost"},
+		{logs, "what it says"},
+		{r.sudo(uninstall + name), "takes all of this away"},
+	} {
+		r.line("  %-40s %s", row[0], row[1])
+	}
+	if r.user() && !r.machine.Lingers() {
+		r.line("it ends when you log out, unless: loginctl enable-linger")
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+func newUninstall() *cobra.Command {
+	var m machine
+	cmd := &cobra.Command{
+		Use:   "uninstall NAME",
+		Short: "Stop an app and remove what install made for it",
+		Long: "Uninstall closes the sockets, lets the service finish what it holds, and removes the units, NAME.toml\n" +
+			"and an account that install made. Drop-ins and other files of yours stay, and are named.",
+		Example: "sudo rondo uninstall app",
+		Args:    usageArgs(cobra.ExactArgs(1), "a NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return m.withMachine(cmd.Context(), true, func(ctx context.Context) error {
+				r, err := m.Uninstall(ctx, args[0])
+				for _, what := range r.Removed {
+					edited := ""
+					if slices.Contains(r.Edited, what) {
+						edited = ", which had been edited"
+					}
+					fmt.Fprintln(cmd.OutOrStdout(), printable("removed "+what+edited))
+				}
+				for _, what := range r.Kept {
+					fmt.Fprintln(cmd.OutOrStdout(), printable("kept "+what))
+				}
+				if err != nil {
+					return fmt.Errorf("uninstall: %w", err)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&m.user, "user", false, "of this user's manager instead of the system's")
+	return cmd
+}
