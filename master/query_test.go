@@ -329,3 +329,16 @@ func TestListeningOnWhatWasNotAskedForIsNotedAndCountsForNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestAMessageThatCannotBeAnsweredIsNotAnswered(t *testing.T) {
+	s, _ := serve(t, 1)
+	s.took()
+	for _, m := range []wire.Message{{Kind: wire.QueryServer, Query: port(81)}, {Kind: wire.Exited}} {
+		m.Seq, m.Ack = -1, -1
+		s.turn(event{kind: evMessage, worker: 1, msg: &m})
+	}
+	s.expect(t, "a query and a goodbye without seq", "line bind")
+	if got := s.state(0); got != wReady {
+		t.Errorf("the worker is %v, want %v", got, wReady)
+	}
+}

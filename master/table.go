@@ -302,6 +302,10 @@ func (t *table) message(w *worker, m *wire.Message) {
 		// descriptor and says whether there was one.
 		return
 	}
+	if m.Seq < 0 && (m.Kind == wire.QueryServer || m.Kind == wire.Exited) {
+		t.violation(w, "sent a message without seq, so that it cannot be answered")
+		return
+	}
 	switch m.Kind {
 	case wire.HandleAck:
 		t.handleAck(w, true)
