@@ -53,6 +53,9 @@ func (r report) dryRun() {
 	r.kept()
 	if r.First {
 		r.line("%s would run as %s", r.App.Name, r.Account)
+		for _, note := range r.Notes {
+			r.line("%s", note)
+		}
 	}
 	if len(r.Reopens) > 0 {
 		r.line("only with --apply-sockets: %s", r.gap())
@@ -106,11 +109,11 @@ func (r report) done(list []systemd.Unit) {
 		}
 	}
 	r.kept()
-	for _, note := range r.Notes {
-		r.line("  %s", note)
-	}
 	listens := r.listens(list)
 	if r.First {
+		for _, note := range r.Notes {
+			r.line("%s", note)
+		}
 		if listens == 0 {
 			r.line("%s runs", r.service())
 		} else {

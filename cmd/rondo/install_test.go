@@ -135,8 +135,8 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		want   string
 	}{
 		{systemd.System, func(*install.Plan) {}, func(r report) { r.done(listening) },
-			"app is installed, and runs as alice, who owns /srv\n  wrote /etc/rondo/app.toml\n/etc/d.conf stays, and changes what the units say\n  a note\n" +
-				"app.socket listens on [::]:80, /run/x\napp.service starts with the first connection\nnext:\n" +
+			"app is installed, and runs as alice, who owns /srv\n  wrote /etc/rondo/app.toml\n/etc/d.conf stays, and changes what the units say\n" +
+				"app.socket listens on [::]:80, /run/x\na note\napp.service starts with the first connection\nnext:\n" +
 				"  systemctl status app.socket app.service  how the units are\n  sudo rondo status app "},
 		{systemd.User, func(*install.Plan) {}, func(r report) { r.done(nil) },
 			"app.service runs\nnext:\n  systemctl --user status app.socket app.service how the units are\n  rondo status app "},
@@ -147,7 +147,7 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		{systemd.System, func(p *install.Plan) { p.First = false }, func(r report) { r.done([]systemd.Unit{{Name: "app.socket", Active: "inactive"}}) },
 			"app.socket does not listen: sudo systemctl start app.socket\n"},
 		{systemd.System, func(*install.Plan) {}, func(r report) { r.dryRun() },
-			"# /etc/rondo/app.toml\nx = 1\n\n/etc/d.conf stays, and changes what the units say\napp would run as alice, who owns /srv\nnothing was changed: this was a dry run\n"},
+			"# /etc/rondo/app.toml\nx = 1\n\n/etc/d.conf stays, and changes what the units say\napp would run as alice, who owns /srv\na note\nnothing was changed: this was a dry run\n"},
 		{systemd.System, func(p *install.Plan) {
 			p.First = false
 			p.Changes = []install.Change{{Path: "/a", Old: "x = 1\ny = 2\n", New: "x = 3\ny = 2\n"}, {Path: "/b", Old: "z"}}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +22,9 @@ func newReload() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			began := time.Now()
 			if err := c.Reload(cmd.Context()); err != nil {
-				return fmt.Errorf("reload: %w", err)
+				return fmt.Errorf("reload: %w", withLastLines(cmd.Context(), err, began))
 			}
 			var s master.Status
 			if err := c.Status(cmd.Context(), &s); err != nil {

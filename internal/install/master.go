@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rondokit/rondo/internal/control"
 	"github.com/rondokit/rondo/internal/systemd"
@@ -45,17 +46,21 @@ var features = []struct {
 	since int
 	what  string
 }{
-	{254, "RestartSteps=: a service that fails is tried again every 100 ms, and not less and less often"},
-	{255, "PollLimitBurst=: a service that fails at every start is started for each connection"},
-	{257, "PrivateTmp=disconnected: a static account is needed, and /tmp is a file system in memory"},
+	{254, "RestartSteps= (a service that fails is tried again every 100 ms)"},
+	{255, "PollLimitBurst= (a service that fails at every start is started for each connection)"},
+	{257, "PrivateTmp=disconnected (it has a static account)"},
 }
 
 // surroundings are facts of the machine.
 func (e *examination) surroundings() {
+	var lacks []string
 	for _, f := range features {
 		if e.version < f.since && !e.user() {
-			e.fact("systemd %d has no %s", e.version, f.what)
+			lacks = append(lacks, f.what)
 		}
+	}
+	if len(lacks) > 0 {
+		e.fact("systemd %d has no %s", e.version, strings.Join(lacks, ", no "))
 	}
 	for _, name := range e.have.units() {
 		for _, path := range e.units[name].DropIns {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// journalHint is the end of an error about a worker whose output went to the
+// journal: the master cannot read it, and names the command that can.
+var journalHint = regexp.MustCompile(`journalctl -t ([A-Za-z0-9][A-Za-z0-9._-]*/[0-9]+) -n ([0-9]+)$`)
+
+const (
+	journalTime  = time.Second            // for journald to write what it was sent, and for us to read it
+	journalAgain = 100 * time.Millisecond // between looks
+)
+
+// withLastLines puts in the place of the command that an error names what the
+// command shows, as far as it was written since the time since. Where nothing is
+// to be read, or not by this user, the error stays.
+func withLastLines(ctx context.Context, err error, since time.Time) error {
+	text := err.Error()
+	found := journalHint.FindStringSubmatchIndex(text)
+	if found == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, journalTime)
+	defer cancel()
+	again := time.NewTicker(journalAgain)
+	defer again.Stop()
+	for {
+		// The journal counts in microseconds, journalctl takes seconds with a fraction.
+		at := fmt.Sprintf("@%d.%06d", since.Unix(), since.Nanosecond()/1000)
+		cmd := exec.CommandContext(ctx, "journalctl", "--no-pager", "-q", "-o", "cat", "--since", at,
+			"-t", text[found[2]:found[3]], "-n", text[found[4]:found[5]])
+		out, failed := cmd.Output()
+		if failed != nil {
+			return err
+		}
+		if lines := strings.TrimSpace(string(out)); lines != "" {
+			return fmt.Errorf("%s\n%s", strings.TrimSpace(text[:found[0]]), lines)
+		}
+		select {
+		case <-again.C: // a worker's last words may be on their way
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
