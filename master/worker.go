@@ -310,8 +310,9 @@ func (t *table) hangUp(w *worker) {
 }
 
 // hangUpGrace is how long a process may outlive its channel before it counts as
-// alive: a dying one closes its descriptors a little before its end shows.
-const hangUpGrace = 250 * time.Millisecond
+// alive: a dying one closes its descriptors a little before its end shows, and the
+// loop tells of that only when it has the last lines, which may take tailWindow.
+const hangUpGrace = 4 * tailWindow
 
 // hungUp applies that w closed its channel and lives on.
 func (t *table) hungUp(w *worker) {
