@@ -58,7 +58,7 @@ var behaviours = map[string]behaviour{
 		for i := range 20_000 {
 			r.say(fmt.Appendf(nil, "\x00\xff{[%d\n", i))
 		}
-		r.repeat(200_000, "x\n")
+		r.repeat(100_000, "x\n")
 	}},
 	"empty lines": {log: "not JSON", act: func(r *rogue) { r.repeat(200_000, "\n") }},
 	"shouts": {act: func(r *rogue) {
@@ -93,9 +93,9 @@ var behaviours = map[string]behaviour{
 		}
 	}},
 	"user messages": {act: func(r *rogue) {
-		r.repeat(100_000, `"ready"`+"\n")
-		r.repeat(100_000, "null\n")
-		r.repeat(300, `{"cmd":"app","NODE_":"`+strings.Repeat("x", 100_000)+`"}`+"\n")
+		r.repeat(50_000, `"ready"`+"\n")
+		r.repeat(50_000, "null\n")
+		r.repeat(100, `{"cmd":"app","NODE_":"`+strings.Repeat("x", 100_000)+`"}`+"\n")
 	}},
 	"online again": {batch: 64, act: func(r *rogue) {
 		for i := range 10_000 {
@@ -104,7 +104,7 @@ var behaviours = map[string]behaviour{
 		}
 	}},
 	"queries": {log: "cannot listen", act: func(r *rogue) {
-		for port := range 5_000 {
+		for port := range 2_000 {
 			r.tells(func(seq int64) []byte {
 				return wire.AppendQuery(nil, seq, &wire.Query{Port: port + 1, Type: wire.IPv4, FD: -1})
 			})
@@ -112,13 +112,13 @@ var behaviours = map[string]behaviour{
 				return wire.AppendQuery(nil, seq, &wire.Query{Port: -1, Address: fmt.Sprintf("/nowhere/%d", port), Type: wire.Pipe, FD: -1})
 			})
 		}
-		r.await(func(h heard) bool { return h.refused >= 10_000 })
+		r.await(func(h heard) bool { return h.refused >= 4_000 })
 	}},
 	"queries for the same": {log: "cannot listen", act: func(r *rogue) {
-		for i := range 20_000 {
+		for i := range 8_000 {
 			r.tells(func(seq int64) []byte { return wire.AppendQuery(nil, seq, query(i)) })
 		}
-		r.await(func(h heard) bool { return h.refused >= 20_000 })
+		r.await(func(h heard) bool { return h.refused >= 8_000 })
 	}},
 	"queries for names": {log: "cannot listen", adjust: binding, act: func(r *rogue) {
 		for i := range 50 { // resolved by the master, each would hold up everyone
@@ -142,15 +142,15 @@ var behaviours = map[string]behaviour{
 		r.bindMany(3_000, nil)
 		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+3_000 })
 	}},
-	"bound ports with data": {fds: 96, act: func(r *rogue) {
+	"bound ports with data": {fds: 48, act: func(r *rogue) {
 		had := r.now()
-		r.bindMany(96, json.RawMessage(`"`+strings.Repeat("x", 400_000)+`"`))
-		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+96 })
+		r.bindMany(48, json.RawMessage(`"`+strings.Repeat("x", 400_000)+`"`))
+		r.await(func(h heard) bool { return h.granted+h.refused == had.granted+had.refused+48 })
 	}},
-	"bound and gone":            {all: true, fds: 64, act: (*rogue).bindAndGo, adjust: binding, log: "worker died", after: twenty},
-	"bound and gone, not ready": {unready: true, fds: 64, act: (*rogue).bindAndGo, adjust: binding, log: "worker died", after: twenty},
+	"bound and gone":            {all: true, fds: 64, act: (*rogue).bindAndGo, adjust: binding, log: "worker died", after: ten},
+	"bound and gone, not ready": {unready: true, fds: 64, act: (*rogue).bindAndGo, adjust: binding, log: "worker died", after: ten},
 	"listen and close": {act: func(r *rogue) {
-		for i := range 3_000 {
+		for i := range 1_000 {
 			r.tells(func(seq int64) []byte { return wire.AppendClose(nil, seq, r.now().key) })
 			r.listen(i + 1)
 		}
@@ -193,7 +193,7 @@ var behaviours = map[string]behaviour{
 			many[i] = null
 		}
 		r.leave()
-		for range 3_000 {
+		for range 1_000 {
 			r.say([]byte("1"), many...)
 		}
 		r.say([]byte("\n"))
@@ -363,8 +363,8 @@ func (r *rogue) bindAndGo() {
 	os.Exit(1)
 }
 
-// twenty waits until so many have gone.
-func twenty(st *stage) { st.await("gone", 20) }
+// ten waits until so many have gone.
+func ten(st *stage) { st.await("gone", 10) }
 
 // bindMany asks n times for a free port, another one each time.
 func (r *rogue) bindMany(n int, data json.RawMessage) {

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	heldBound   = 32 << 20        // of memory that a rogue may make the master hold
+	heldBound   = 16 << 20        // of memory that a rogue may make the master hold
 	peakBound   = 64 << 20        // of memory that it may make the master take, for a moment
 	logBound    = 24              // warnings about a rogue
 	lineBound   = 4 << 10         // bytes of one of them
