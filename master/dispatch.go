@@ -112,12 +112,23 @@ func (t *table) unsent(w *worker, seq int64, err error) {
 	}
 	if err == unix.ETOOMANYREFS {
 		t.rest(h.seat)
+		t.crowded(w, err)
 	} else {
 		w.blocked = true // until its channel takes again, or ends
 	}
 	t.takeBack(w, h, h.conns)
 	if w.blocked {
 		t.recall(w, nil)
+	}
+}
+
+// crowded says that the kernel lets no more descriptors of this user be under way
+// (unix(7)): all that it runs share that limit, so one worker can use it up.
+func (t *table) crowded(w *worker, err error) {
+	if t.sendSaid == 0 || t.now >= t.sendSaid.add(acceptSayEvery) {
+		t.sendSaid = t.now
+		t.log.Error("handing over paused: a process of this user has too many descriptors under way; raise LimitNOFILE= of the service",
+			w.attrs("err", err)...)
 	}
 }
 

@@ -46,6 +46,7 @@ type table struct {
 	acceptFrom instant // accepting is paused until then, for want of descriptors
 	acceptWait time.Duration
 	acceptSaid instant // in the log, when it last paused
+	sendSaid   instant // likewise, when handing over did
 	statusAt   instant
 	statusSeen uint64
 	rate       uint64 // connections a second, of late
