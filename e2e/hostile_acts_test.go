@@ -302,6 +302,20 @@ var behaviours = map[string]behaviour{
 	"dies of a batch": {log: "worker died", all: true, batch: 64, given: func(r *rogue, m *wire.Message, fds []int) { os.Exit(7) },
 		after: func(st *stage) { st.await("gone", 5) }},
 	"last words": lastWords,
+	"descriptors under way": {apart: true, act: func(r *rogue) {
+		a, b, _ := sys.Socketpair()
+		null, _ := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		many := make([]int, sys.MaxRights)
+		for i := range many {
+			many[i] = null
+		}
+		sys.Send(a, []byte("1"), many)
+		r.tell("did")
+		r.cue()
+		for _, fd := range []int{a, b} {
+			sys.Close(fd)
+		}
+	}},
 	"ignores every goodbye": {adjust: shortDrain, act: func(r *rogue) {
 		r.deaf.Store(true)
 		signal.Ignore(syscall.SIGTERM)

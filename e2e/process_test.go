@@ -9,17 +9,25 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rondokit/rondo/activation"
 	"github.com/rondokit/rondo/master"
+	"golang.org/x/sys/unix"
 )
 
 // masterProcess is a master in a process of its own, whose limits a test may change.
-// It serves until its input ends, and logs to its output after its address.
+// It serves until its input ends, with at most TEST_NOFILE descriptors, and logs to its output after its address.
 func masterProcess() int {
+	if n, err := strconv.ParseUint(os.Getenv("TEST_NOFILE"), 10, 64); err == nil {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,7 +41,7 @@ func masterProcess() int {
 	exe, _ := os.Executable()
 	address := ln.Addr().String()
 	cfg := master.Config{Settings: quick([]string{exe}, 2), Logger: slog.New(slog.NewTextHandler(os.Stdout, nil)),
-		Env: append([]string{goRole, "TEST_LISTEN=" + address}, os.Environ()...), Stdout: os.Stderr,
+		Env: append([]string{roleVar + "=" + os.Getenv("TEST_ROLE"), "TEST_LISTEN=" + address}, os.Environ()...), Stdout: os.Stderr,
 		Sockets: []activation.Socket{{Name: "web", Kind: activation.TCP, Addr: ln.Addr(), Listening: true, File: f}}}
 	ln.Close()
 	cfg.Notify = func(e master.Event) {
@@ -57,11 +65,15 @@ func masterProcess() int {
 	return 0
 }
 
-// runMaster starts a master process and gives its address once it serves. stop ends it.
-func runMaster(t *testing.T, log *logbook) (pid int, address string, stop func()) {
+// runMaster starts a master process over workers of a role, and gives its address once
+// it serves. stop ends it. as, when not nil, changes who and what is started.
+func runMaster(t *testing.T, log *logbook, role string, as func(*exec.Cmd), env ...string) (pid int, address string, stop func()) {
 	t.Helper()
 	c := exec.Command(goCommand(t)[0])
-	c.Env = append(os.Environ(), roleVar+"=master", "GORACE=atexit_sleep_ms=0")
+	c.Env = append(append(os.Environ(), env...), roleVar+"=master", "TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
+	if as != nil {
+		as(c)
+	}
 	c.Stderr = t.Output()
 	in, err := c.StdinPipe()
 	if err != nil {
