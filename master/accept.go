@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/internal/settings"
+	"golang.org/x/sys/unix"
 )
 
 // listener is one listening socket.
@@ -174,8 +175,12 @@ const acceptSayEvery = time.Minute
 func (t *table) acceptFailed(l *listener, err error) {
 	if t.acceptSaid == 0 || t.now >= t.acceptSaid.add(acceptSayEvery) {
 		t.acceptSaid = t.now
-		t.log.Error("accepting paused: raise LimitNOFILE= of the service or the system's limits",
-			"listener", l.String(), "err", err)
+		remedy := "nothing is lost: the connections wait in the kernel until its cause has gone"
+		switch err {
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			remedy = "raise LimitNOFILE= of the service, or the system's limits"
+		}
+		t.log.Error("accepting paused", "listener", l.String(), "err", err, "remedy", remedy)
 	}
 	t.acceptWait = min(max(2*t.acceptWait, 50*time.Millisecond), time.Second)
 	t.acceptFrom = t.now.add(t.acceptWait)

@@ -326,7 +326,7 @@ func TestASecondStopChangesNothing(t *testing.T) {
 	s.turn(event{kind: evStop})
 	s.expect(t, "again", "line signal notify exit spawn")
 	s.turn(event{kind: evReload, err: errors.New("no such file")})
-	s.expect(t, "a reload", "spawn done", "done reload no such file")
+	s.expect(t, "a reload", "spawn done", "done reload the master is draining, not serving; try again when it is")
 	s.turn(event{kind: evScale, n: 3})
 	s.expect(t, "a scale", "spawn done", "done scale a start, reload or stop is in progress; try again when it has ended")
 }

@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -45,14 +46,35 @@ func (t *table) becameReady(w *worker) {
 	t.status()
 }
 
-// warnUnasked names the passed sockets that would never be served.
+// warnUnasked names the listeners that would never be served.
 func (t *table) warnUnasked() {
 	for _, l := range t.listeners {
-		if l.passed && !l.asked {
-			t.log.Warn("no worker listens on a passed socket: its connections wait for ever; map it with --listen, or remove it from the socket unit",
-				"listener", l.String())
+		if !l.fixed || l.asked {
+			continue
+		}
+		what := "remove it from the socket unit"
+		if !l.passed {
+			what = "take it out"
+		}
+		t.log.Warn("no worker listens on it: its connections wait for ever; map it with --listen, or "+what,
+			"listener", l.String(), "listen", t.mapping(l))
+	}
+}
+
+// mapping is the LISTEN that would serve from l what the workers listen on now.
+func (t *table) mapping(l *listener) string {
+	want := "PORT"
+	for _, other := range t.listeners {
+		if other.asked && other.network == l.network {
+			if want = strconv.Itoa(other.port); other.network == "unix" {
+				want = other.path
+			}
 		}
 	}
+	if t.isName(l) && l.passed {
+		return "fd:" + l.name + "=" + want
+	}
+	return l.address.String() + "=" + want
 }
 
 func (t *table) readyCount() int {

@@ -38,9 +38,12 @@ type loop struct {
 	began time.Time
 	now   instant
 
-	listeners map[int]*listener // by number
-	lastNum   int
-	procs     map[int]*proc // by worker id
+	listeners    map[int]*listener // by number
+	lastNum      int
+	maxListeners int             // that workers may make us open
+	ctx          context.Context // of Config.Next; ends with the loop
+	cancel       context.CancelFunc
+	procs        map[int]*proc // by worker id
 
 	pending  []event     // raised by effects, applied after them
 	toAccept []*listener // likewise
@@ -62,13 +65,14 @@ type loop struct {
 
 func newLoop(m *Master) (*loop, error) {
 	l := &loop{m: m, cfg: &m.cfg, began: time.Now(), now: 1,
-		listeners: map[int]*listener{}, procs: map[int]*proc{}}
-	l.output = output{out: m.cfg.Stdout, err: m.cfg.Stderr, journal: m.cfg.Journal, name: m.cfg.Name}
+		listeners: map[int]*listener{}, procs: map[int]*proc{}, maxListeners: maxListeners()}
 	t, err := configured(l.cfg)
 	if err != nil {
 		return nil, err
 	}
 	l.t = t
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.output = output{out: newSink(m.cfg.Stdout), err: newSink(m.cfg.Stderr), hurry: make(chan struct{}), journal: m.cfg.Journal, name: m.cfg.Name}
 	t.epoch, t.log = l.began, m.log
 	t.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	if err := l.open(); err != nil {
@@ -269,15 +273,15 @@ func (l *loop) accept(ls *listener) {
 		case unix.EAGAIN:
 			l.apply(event{kind: evDrained, listener: ls})
 			return
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-			l.apply(event{kind: evAcceptFailed, listener: ls, err: err})
-			return
-		case unix.EINVAL, unix.EBADF, unix.ENOTSOCK, unix.EOPNOTSUPP:
+		case unix.EINVAL, unix.EBADF, unix.ENOTSOCK:
 			l.apply(event{kind: evDeaf, listener: ls, err: err})
 			return
 		default:
-			// accept(2) passes on errors of the one connection (ECONNABORTED and the
-			// network's): it is gone, the next one is not.
+			if !sys.IsOfConnection(err) {
+				l.apply(event{kind: evAcceptFailed, listener: ls, err: err})
+				return
+			}
+			// The connection has ended before it was accepted; the next one has not.
 		}
 	}
 	l.apply(event{kind: evMore, listener: ls})
@@ -356,7 +360,7 @@ func (l *loop) reload(answer chan<- error) {
 	l.reloading = answer
 	old, next := *l.t.cfg, l.cfg.Next
 	l.helpers.Go(func() { // ends with Next, whose context ends with Run
-		cfg, err := nextSettings(context.Background(), old, next)
+		cfg, err := nextSettings(l.ctx, old, next)
 		l.m.send(func(l *loop) { l.apply(event{kind: evReload, cfg: cfg, err: err}) })
 	})
 }
@@ -422,13 +426,16 @@ func (l *loop) status() Status {
 
 // close frees what the loop holds.
 func (l *loop) close() {
+	l.cancel()
 	for _, ls := range l.listeners {
 		l.unbind(ls)
 	}
 	for _, p := range l.procs {
 		l.abandon(p)
 	}
-	l.output.close()
+	l.output.end()
+	hurry := time.AfterFunc(lastWords, func() { close(l.output.hurry) })
+	defer hurry.Stop()
 	finished := make(chan struct{})
 	go func() { // ends when the helpers have; they need the inbox emptied
 		l.helpers.Wait()
@@ -438,6 +445,7 @@ func (l *loop) close() {
 		select {
 		case <-l.m.inbox: // of helpers that came too late
 		case <-finished:
+			l.output.close()
 			return
 		}
 	}

@@ -18,13 +18,48 @@ import (
 // output gives each worker its standard output and error: a journal stream of its
 // own, or pipes whose lines are written on with the slot before them.
 type output struct {
-	out, err io.Writer
+	out, err *sink
 	journal  string // path of journald's stream socket; empty means pipes
 	name     string
+	hurry    chan struct{} // closed when what nobody takes is to be given up
 
-	sync.Mutex // guards writing to out and err, and the fields below
+	sync.Mutex // guards the fields below
 	readers    map[*os.File]bool
 	closed     bool
+}
+
+// sink writes lines to one place, on a goroutine of its own. A place that takes
+// nothing (a stopped terminal, a full pipe) holds up the workers that write to it, as
+// it would without us, and neither the loop nor the end of Run.
+type sink struct {
+	w     io.Writer
+	lines chan []byte
+	ended chan struct{}
+}
+
+const (
+	sinkLines = 64          // wait for the place to take them
+	lastWords = time.Second // how long the end of Run waits for that
+)
+
+func newSink(w io.Writer) *sink {
+	s := &sink{w: w, lines: make(chan []byte, sinkLines), ended: make(chan struct{})}
+	go func() { // ends with close; or with the process, when the place takes nothing
+		defer close(s.ended)
+		for line := range s.lines {
+			s.w.Write(line) // where it goes is the operator's; a worker does not stop for it
+		}
+	}()
+	return s
+}
+
+// close writes what waits, until hurry.
+func (s *sink) close(hurry <-chan struct{}) {
+	close(s.lines)
+	select {
+	case <-s.ended:
+	case <-hurry:
+	}
 }
 
 const (
@@ -51,7 +86,7 @@ func (o *output) open(t *tail, slot int) (*outputs, error) {
 	s := &outputs{o: o, tail: t}
 	for _, side := range []struct {
 		fd *int
-		to io.Writer
+		to *sink
 	}{{&s.stdout, o.out}, {&s.stderr, o.err}} {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -112,7 +147,7 @@ func (s *outputs) close() {
 }
 
 // copy writes each line of r to w, with the slot before it.
-func (o *output) copy(r *os.File, w io.Writer, slot int, t *tail) {
+func (o *output) copy(r *os.File, to *sink, slot int, t *tail) {
 	defer t.close()
 	defer r.Close()
 	if !o.enter(r) {
@@ -121,16 +156,18 @@ func (o *output) copy(r *os.File, w io.Writer, slot int, t *tail) {
 	defer o.leave(r)
 	prefix := fmt.Appendf(nil, "[%d] ", slot)
 	in := bufio.NewReaderSize(r, longLine)
-	var line []byte
 	for {
 		part, err := in.ReadSlice('\n')
 		if len(part) > 0 {
 			part = bytes.TrimSuffix(part, []byte("\n"))
-			line = append(append(append(line[:0], prefix...), part...), '\n')
 			t.add(part)
-			o.Lock()
-			w.Write(line) // where it goes is the operator's; a worker does not stop for it
-			o.Unlock()
+			line := make([]byte, 0, len(prefix)+len(part)+1)
+			line = append(append(append(line, prefix...), part...), '\n')
+			select {
+			case to.lines <- line:
+			case <-o.hurry:
+				return
+			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
@@ -154,14 +191,20 @@ func (o *output) leave(r *os.File) {
 	delete(o.readers, r)
 }
 
-// close ends every copy, also of pipes that a program left behind still holds.
-func (o *output) close() {
+// end ends every copy, also of pipes that a program left behind still holds.
+func (o *output) end() {
 	o.Lock()
 	defer o.Unlock()
 	o.closed = true
 	for r := range o.readers {
 		r.Close()
 	}
+}
+
+// close writes what waits, once no copy is left.
+func (o *output) close() {
+	o.out.close(o.hurry)
+	o.err.close(o.hurry)
 }
 
 // tail keeps the last lines of one worker.

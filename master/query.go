@@ -74,7 +74,7 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 		t.refuse(w, seq, q, errno, why)
 		return
 	}
-	name := q.Key()
+	name := handleName(q)
 	if h := t.handles[name]; h != nil {
 		t.grant(w, seq, q, h)
 		return
@@ -92,6 +92,17 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 	}
 }
 
+// handleName names the handle of q. The index counts only where it tells sockets
+// apart, at a port of our choice, as in Node since 22: else workers that opened and
+// closed a listener differently often would not share it.
+func handleName(q *wire.Query) string {
+	same := *q
+	if q.Port != 0 || q.FD >= 0 || q.Name != "" {
+		same.Index = 0
+	}
+	return same.Key()
+}
+
 // unfit tells what no listener could serve. It keeps from the rest what only a
 // broken worker sends: a name that fits no line, an address that would be looked up.
 func unfit(w *worker, q *wire.Query) (unix.Errno, string) {
@@ -99,7 +110,7 @@ func unfit(w *worker, q *wire.Query) (unix.Errno, string) {
 	switch {
 	case len(q.Address) > maxKey || len(q.Type) > maxKey || len(wire.Quote(q.Key())) > maxKey:
 		return unix.ENAMETOOLONG, "no address is that long"
-	case w.keys[q.Key()] != nil:
+	case w.keys[handleName(q)] != nil:
 		return unix.EADDRINUSE, "it has this listener open already"
 	case len(w.keys) >= maxKeys:
 		return unix.EMFILE, "it has too many listeners open"
@@ -134,7 +145,7 @@ func (t *table) bound(w *worker, ev event) {
 		return
 	}
 	t.listeners = append(t.listeners, ev.listener)
-	t.grant(w, ev.seq, q, &handle{name: q.Key(), listeners: []*listener{ev.listener}, bound: true})
+	t.grant(w, ev.seq, q, &handle{name: handleName(q), listeners: []*listener{ev.listener}, bound: true})
 }
 
 // grant opens h for w.
@@ -184,6 +195,7 @@ func (t *table) refuse(w *worker, seq int64, q *wire.Query, errno unix.Errno, wh
 	if name := shorten(q.String()); w.unheard(name + why) {
 		t.log.Warn("worker cannot listen", w.attrs("listener", name, "errno", unix.ErrnoName(errno), "err", shorten(why))...)
 	}
+	w.refusal = shorten(q.String() + ": " + why)
 	data := q.Data // a TLS server reads its ticket keys from an error, too
 	if len(data) > maxData {
 		data = nil
@@ -314,7 +326,8 @@ func exact(l *listener, q *wire.Query) bool {
 }
 
 func byPort(l *listener, q *wire.Query) bool {
-	return q.FD < 0 && q.Name == "" && q.Type != wire.Pipe && l.network == "tcp" && q.Port > 0 && l.port == q.Port &&
+	// One that a worker had us open is its own: another address is another socket.
+	return l.fixed && q.FD < 0 && q.Name == "" && q.Type != wire.Pipe && l.network == "tcp" && q.Port > 0 && l.port == q.Port &&
 		isAny(q.Address) && familyFits(l, q)
 }
 

@@ -23,12 +23,15 @@ type reload struct {
 
 // beginReload starts a new generation from cfg, or fails for err.
 func (t *table) beginReload(cfg *settings.Settings, err error) {
-	if err == nil && t.phase != serving {
-		err = fmt.Errorf("the master is %v, not serving; try again when it is", t.phase)
+	if t.phase != serving {
+		// Nothing has begun: the manager is not told, for which READY would end a start.
+		t.do(effect{kind: effDone, done: cmdReload, err: fmt.Errorf("the master is %v, not serving; try again when it is", t.phase)})
+		return
 	}
 	t.lastReload = &Reload{State: "running"}
 	if err != nil {
-		t.reloadDone(err)
+		t.recordReload(err)
+		t.status()
 		return
 	}
 	t.lastGen++
@@ -164,8 +167,15 @@ func (t *table) endReload(why string) {
 	}
 }
 
-// reloadDone tells everyone how the reload ended.
+// reloadDone tells everyone how a reload that had begun ended.
 func (t *table) reloadDone(err error) {
+	t.recordReload(err)
+	t.statusText = t.statusLine()
+	t.do(effect{kind: effNotify, notify: Event{Reloaded: true, Status: t.statusText}})
+}
+
+// recordReload keeps for status how a reload ended, and tells who asked for it.
+func (t *table) recordReload(err error) {
 	ended := t.wall().UTC().Format(time.RFC3339)
 	t.lastReload.State, t.lastReload.Ended = "done", &ended
 	if err != nil {
@@ -176,8 +186,6 @@ func (t *table) reloadDone(err error) {
 		t.log.Info("reload done", "generation", t.generation)
 	}
 	t.do(effect{kind: effDone, done: cmdReload, err: err})
-	t.statusText = t.statusLine()
-	t.do(effect{kind: effNotify, notify: Event{Reloaded: true, Status: t.statusText}})
 }
 
 // cut counts a worker of a replaced generation whose drain was ended by drain-timeout.

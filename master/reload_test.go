@@ -361,12 +361,28 @@ func TestStopEndsAReload(t *testing.T) {
 func TestAReloadThatCannotBeginSaysWhyAndChangesNothing(t *testing.T) {
 	s, _ := serve(t, 1)
 	s.turn(event{kind: evReload, err: errors.New("app.toml:3: unknown key")})
-	s.expectTold(t, "bad settings", "done reload app.toml:3: unknown key", "reloaded")
+	// The manager was not told that a reload began: nor is it told of an end, for which
+	// READY stands.
+	s.expectTold(t, "bad settings", "done reload app.toml:3: unknown key")
+	if r := s.t.snapshot().Reload; r == nil || r.State != "failed" {
+		t.Errorf("reload %+v, want a failed one", r)
+	}
 	s.expectGenerations(t, "afterwards", 1)
 	s.turn(event{kind: evStop})
 	s.took()
 	s.reload(nil)
-	s.expectTold(t, "stopping", "done reload the master is draining, not serving; try again when it is", "reloaded")
+	s.expectTold(t, "stopping", "done reload the master is draining, not serving; try again when it is")
+}
+
+func TestAReloadDuringTheStartDoesNotEndTheStart(t *testing.T) {
+	s := newStage(t, standard(1))
+	s.turn(event{kind: evStart})
+	s.took()
+	s.reload(nil)
+	s.expectTold(t, "starting", "done reload the master is starting, not serving; try again when it is")
+	if r := s.t.snapshot().Reload; r != nil {
+		t.Errorf("reload %+v, want none", r)
+	}
 }
 
 func TestAReloadDuringTheReplacementOfOneWorkerComesToItLater(t *testing.T) {

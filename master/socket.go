@@ -46,6 +46,9 @@ func addressOf(a net.Addr) (address, error) {
 		if ip.Is4In6() {
 			ip = ip.Unmap()
 		}
+		if ip.Is6() {
+			ip = ip.WithZone(a.Zone)
+		}
 		return address{network: "tcp", ip: ip, port: a.Port}, nil
 	case *net.UnixAddr:
 		return address{network: "unix", path: a.Name}, nil
@@ -105,8 +108,9 @@ func bindListen(spec settings.Listen) (*listener, int, error) {
 }
 
 // maxListeners bounds what workers make us open: each may have many, and one that
-// dies leaves its own behind until its slot is served again.
-const maxListeners = 4096
+// dies leaves its own behind until its slot is served again. Connections and new
+// processes need descriptors, too: of those that we may open, this is a quarter.
+func maxListeners() int { return min(4096, sys.MaxDescriptors()/4) }
 
 // lookEvery is how often a worker that asks for a taken port makes us look through
 // /proc for who has it, which takes longer than all else that the loop does.
@@ -115,7 +119,7 @@ const lookEvery = 10 * time.Second
 // bind opens what a worker asked for, as Node's primary does.
 func (l *loop) bind(w *worker, seq int64, q *wire.Query) {
 	ls, fd, err := (*listener)(nil), -1, error(unix.EMFILE)
-	if len(l.listeners) < maxListeners {
+	if len(l.listeners) < l.maxListeners {
 		ls, fd, err = bindQuery(q)
 	}
 	ev := event{kind: evBound, worker: w.id, seq: seq, msg: &wire.Message{Query: q}}

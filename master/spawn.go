@@ -146,6 +146,9 @@ func (l *loop) exited(p *proc) {
 		return // the next turn comes here again: ExitFD stays readable
 	}
 	l.m.poller.Watch(p.process.ExitFD, 0, 0)
+	// What it started and did not take out of its process group ends with it. Until it
+	// is reaped, the group's number is nobody else's.
+	p.process.KillGroup()
 	status, err := p.process.Reap()
 	if err != nil {
 		panic(fmt.Sprintf("master: cannot reap %s: %v", p.worker, err))

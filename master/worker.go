@@ -68,6 +68,7 @@ type worker struct {
 	handedOver uint64
 
 	why        string // it must end, when that was our decision
+	refusal    string // what it could not listen on last, and why
 	violations int
 	heard      map[string]bool // that it did, and the log says
 }
@@ -338,6 +339,9 @@ func (t *table) exited(w *worker, e exit) {
 	t.do(effect{kind: effRelease, worker: w})
 	if unexpected {
 		w.want = down
+		if w.refusal != "" && w.state != wReady {
+			e.reason = "could not listen on " + w.refusal + "; " + e.reason
+		}
 		t.log.Warn("worker died", w.attrs("err", e.reason, "output", lastLine(e.output))...)
 		t.lost(w, e)
 	} else {

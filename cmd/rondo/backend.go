@@ -26,11 +26,18 @@ func (b backend) Reload(ctx context.Context) error {
 	return err
 }
 
-// Stop is as SIGTERM.
-func (b backend) Stop(context.Context) error {
+// Stop is as SIGTERM. It returns when the drain has begun, which only the master can
+// say: a word that is only queued is no answer.
+func (b backend) Stop(ctx context.Context) error {
 	select {
 	case b.orders.stop <- struct{}{}:
 	default: // it was asked for already
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = b.Master.Drain(ended) // told, and not waited for
+	if _, err := b.Master.Status(ctx); err != nil && !errors.Is(err, master.ErrStopped) {
+		return err
 	}
 	return nil
 }

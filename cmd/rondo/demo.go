@@ -48,7 +48,8 @@ func demo(ctx context.Context, listen settings.Listen, to io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	logger, journal := newLogger(s.Name)
+	logger, journal, flush := newLogger(s.Name)
+	defer flush()
 	listen.Want = nil
 	cfg := master.Config{
 		Settings: s, Logger: logger, Journal: journal,

@@ -20,6 +20,9 @@ var errInterrupted = errors.New("interrupted a second time: what was in flight i
 // socket, the signals and the service manager. It borrows notifier and returns
 // when the master has ended, and everything around it.
 func host(ctx context.Context, cfg master.Config, notifier *notify.Notifier) error {
+	if err := hideMemory(); err != nil {
+		return err
+	}
 	path, err := control.Path(cfg.Name)
 	if err != nil {
 		return err

@@ -11,11 +11,13 @@ import (
 const journalStream = "/run/systemd/journal/stdout"
 
 // newLogger logs as text to standard error or, when that is the journal, with
-// the journal's own fields; then it also returns the path for workers' output.
-func newLogger(name string) (logger *slog.Logger, workers string) {
-	text := slog.NewTextHandler(os.Stderr, nil)
-	if is, err := journal.StderrIsJournalStream(); err != nil || !is {
-		return slog.New(text), ""
+// the journal's own fields; then it also returns the path for workers' output. To log
+// never waits; flush writes what waits, before the program ends.
+func newLogger(name string) (logger *slog.Logger, workers string, flush func()) {
+	var to slog.Handler = slog.NewTextHandler(os.Stderr, nil)
+	if is, err := journal.StderrIsJournalStream(); err == nil && is {
+		to, workers = &journalHandler{identifier: name, send: journal.Send, fallback: to}, journalStream
 	}
-	return slog.New(&journalHandler{identifier: name, send: journal.Send, fallback: text}), journalStream
+	q := newLogQueue()
+	return slog.New(asyncHandler{q, to}), workers, q.flush
 }

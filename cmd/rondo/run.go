@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/rondokit/rondo/activation"
 	"github.com/rondokit/rondo/internal/notify"
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/master"
 )
 
@@ -44,29 +46,45 @@ func newRun() *cobra.Command {
 
 // run is the service: it returns when the master has ended.
 func run(ctx context.Context, src settings.Sources) error {
+	stray := strayListenFDs()
 	sockets, err := activation.Take() // before anything opens a descriptor
 	if err != nil {
 		return err
+	}
+	// What else this process was given is not for the workers.
+	if err := sys.CloseOnExecFrom(3); err != nil {
+		return fmt.Errorf("close-on-exec: %w", err)
 	}
 	notifier, err := notify.New() // before anything starts a process
 	if err != nil {
 		return err
 	}
 	defer notifier.Close()
-	if err := hideMemory(); err != nil {
-		return err
-	}
 	s, err := src.Load()
 	if err != nil {
 		return err
 	}
 	src.DefaultName = s.Name
-	logger, journal := newLogger(s.Name)
+	logger, journal, flush := newLogger(s.Name)
+	defer flush()
+	if stray != "" {
+		logger.Warn("sockets were passed to another process and are not used: let systemd start rondo itself, without a wrapper", "listen_pid", stray)
+	}
 	cfg := master.Config{
 		Settings: s, Sockets: sockets, Journal: journal, Logger: logger,
 		Next: func(context.Context) (settings.Settings, error) { return src.Load() },
 	}
 	return host(ctx, cfg, notifier)
+}
+
+// strayListenFDs is the process that the service manager passed sockets to, when it
+// is another one; a wrapper that started this one has kept them.
+func strayListenFDs() string {
+	pid := os.Getenv("LISTEN_PID")
+	if pid == "" || os.Getenv("LISTEN_FDS") == "" || pid == strconv.Itoa(os.Getpid()) {
+		return ""
+	}
+	return pid
 }
 
 // checkRun says whether run would start, without opening a socket.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Sources are the places where settings come from. Load may be called again:
@@ -68,7 +69,8 @@ func loadFile(s *Settings, path string) error {
 const maxFile = 1 << 20
 
 func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// Opening a FIFO waits for a writer otherwise; a reload would wait for ever.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +79,8 @@ func readLimited(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory", path)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file: settings are read again at each reload", path)
 	}
 	doc, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(doc) > maxFile {

@@ -118,13 +118,17 @@ func TestLoadReadsTheFileAnewEachTime(t *testing.T) {
 
 func TestLoadNamesTheSourceOfAWrongValue(t *testing.T) {
 	file := writeFile(t, "app.toml", "workers = 2\n")
+	large := filepath.Join(t.TempDir(), "large.toml")
+	if err := os.WriteFile(large, make([]byte, 1<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for want, src := range map[string]Sources{
 		"RONDO_DRAIN_TIMEOUT: \"30\" is not a time": {Env: []string{"RONDO_DRAIN_TIMEOUT=30"}},
 		"RONDO_LISTEN: LISTEN \"80=\": WANT":        {Env: []string{"RONDO_LISTEN=81 80="}},
 		"--window: \"x\" is not a number":           {Flags: map[string][]string{"window": {"x"}}},
 		"no such file or directory":                 {File: file + ".not"},
-		"is a directory":                            {File: filepath.Dir(file)},
-		"is larger than 1048576 bytes":              {File: "/dev/zero"},
+		"is not a regular file":                     {File: filepath.Dir(file)},
+		"is larger than 1048576 bytes":              {File: large},
 		"app.toml: no command: add one":             {File: file},
 		"no command: say what to run":               {},
 	} {

@@ -43,3 +43,6 @@ func Listen(f syscall.Conn, backlog int) error {
 	}
 	return err
 }
+
+// CloseOnExecFrom makes every descriptor from first on close-on-exec.
+func CloseOnExecFrom(first int) error { return closeOnExecFrom(first) }

@@ -37,3 +37,12 @@ func accept(listener int) (int, error) {
 func adopt(fd int) { unix.SetNonblock(fd, true) }
 
 const ioctlUnread = unix.SIOCINQ
+
+// closeOnExecFrom needs Linux 5.11; an older one lacks the flag, or the call.
+func closeOnExecFrom(first int) error {
+	err := unix.CloseRange(uint(first), ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	if err == unix.ENOSYS || err == unix.EINVAL {
+		return eachOpen("/proc/self/fd", first)
+	}
+	return err
+}

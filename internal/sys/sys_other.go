@@ -46,3 +46,5 @@ func adopt(fd int) {
 }
 
 const ioctlUnread = 0x4004667f // FIONREAD, the same on every BSD; unix does not name it
+
+func closeOnExecFrom(first int) error { return eachOpen("/dev/fd", first) }
