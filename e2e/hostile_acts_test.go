@@ -276,7 +276,7 @@ var behaviours = map[string]behaviour{
 		}
 		r.refuse(m, fds)
 	}},
-	"never reads": {log: "cannot listen", act: (*rogue).floodUnread, after: func(st *stage) { st.cue("on") }, given: func(r *rogue, m *wire.Message, fds []int) {
+	"never reads": {log: "does not read the answers", act: (*rogue).floodUnread, after: func(st *stage) { st.cue("on") }, given: func(r *rogue, m *wire.Message, fds []int) {
 		if r.now().conns == len(fds) { // the first, on the goroutine that reads
 			r.cue()
 		}

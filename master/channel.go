@@ -217,7 +217,11 @@ func (l *loop) write(p *proc, b []byte) {
 		l.cannotWrite(p, unix.EAGAIN)
 	}
 	p.out = append(p.out, b...)
-	p.paused = len(p.out) > maxOut
+	if !p.paused && len(p.out) > maxOut {
+		p.paused = true
+		l.raise(event{kind: evGarbage, worker: p.worker.id,
+			err: errors.New("asks on and does not read the answers; it is heard again when it has")})
+	}
 	l.watch(p, true)
 }
 
