@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -186,12 +187,13 @@ func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 		r.differences()
 	}
 	p.Reopen = in.applySockets
+	began := time.Now()
 	list, err := in.Apply(ctx, p)
 	if errors.Is(err, install.ErrReopen) {
 		return fmt.Errorf("install: nothing was changed: %w; %s; with --apply-sockets that is done", err, r.gap())
 	}
 	if err != nil {
-		return fmt.Errorf("install: %s: %w", name, err)
+		return fmt.Errorf("install: %s: %w", name, withLastLines(ctx, err, began))
 	}
 	r.done(list)
 	return nil

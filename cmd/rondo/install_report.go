@@ -169,14 +169,18 @@ func (r report) next() {
 		logs = r.machine.Scope.Journalctl("-u", name)
 	}
 	r.line("next:")
+	status := []string{"status", r.Primary}
+	if r.Primary != r.service() {
+		status = append(status, r.service())
+	}
 	for _, row := range [][2]string{
-		{r.systemctl("status", r.Primary, r.service()), "how the units are"},
+		{r.systemctl(status...), "how the units are"},
 		{r.sudo("rondo status " + name), "who serves, since when, how many connections"},
 		{r.sudo("rondo reload " + name), "after each deploy: new workers, and no connection is lost"},
 		{logs, "what it says"},
 		{r.sudo(uninstall + name), "takes all of this away"},
 	} {
-		r.line("  %-40s %s", row[0], row[1])
+		r.line("  %-46s %s", row[0], row[1])
 	}
 	if r.user() && !r.machine.Lingers() {
 		r.line("it ends when you log out, unless: loginctl enable-linger")

@@ -137,7 +137,7 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		{systemd.System, func(*install.Plan) {}, func(r report) { r.done(listening) },
 			"app is installed, and runs as alice, who owns /srv\n  wrote /etc/rondo/app.toml\n/etc/d.conf stays, and changes what the units say\n" +
 				"app.socket listens on [::]:80, /run/x\na note\napp.service starts with the first connection\nnext:\n" +
-				"  systemctl status app.socket app.service  how the units are\n  sudo rondo status app "},
+				"  systemctl status app.socket app.service        how the units are\n  sudo rondo status app "},
 		{systemd.User, func(*install.Plan) {}, func(r report) { r.done(nil) },
 			"app.service runs\nnext:\n  systemctl --user status app.socket app.service how the units are\n  rondo status app "},
 		{systemd.System, func(p *install.Plan) { p.First, p.Reloads = false, true }, func(r report) { r.done(listening) },

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// journalHint is the end of an error about a worker whose output went to the
-// journal: the master cannot read it, and names the command that can.
-var journalHint = regexp.MustCompile(`journalctl -t ([A-Za-z0-9][A-Za-z0-9._-]*/[0-9]+) -n ([0-9]+)$`)
+// journalHint ends an error about a worker whose output went to the journal: the
+// master cannot read it, and names the command that can.
+var journalHint = regexp.MustCompile(`journalctl -t ([A-Za-z0-9][A-Za-z0-9._-]*/[0-9]+) -n ([0-9]+)(?:$|; )`)
 
 const (
 	journalTime  = time.Second            // for journald to write what it was sent, and for us to read it
@@ -41,7 +41,7 @@ func withLastLines(ctx context.Context, err error, since time.Time) error {
 			return err
 		}
 		if lines := strings.TrimSpace(string(out)); lines != "" {
-			return fmt.Errorf("%s\n%s", strings.TrimSpace(text[:found[0]]), lines)
+			return fmt.Errorf("%s\n%s\n%s", strings.TrimSpace(text[:found[0]]), lines, text[found[1]:])
 		}
 		select {
 		case <-again.C: // a worker's last words may be on their way

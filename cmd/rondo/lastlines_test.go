@@ -16,11 +16,12 @@ func TestAFailedReloadShowsTheWorkersLastLines(t *testing.T) {
 	const text = "worker of slot 0 (generation 2) exited with code 1; its last output: journalctl -t app-1.x/12 -n 20"
 	failed := errors.New(text)
 	said := filepath.Join(h.dir, "said")
-	for script, want := range map[string]string{
-		"echo boom; echo ' at x.js:1'": "worker of slot 0 (generation 2) exited with code 1; its last output:\nboom\n at x.js:1",
-		"exit 1":                       text, // it may not be read
-		"test -e again || { touch again; exit 0; }; echo late": "worker of slot 0 (generation 2) exited with code 1; its last output:\nlate",
+	for _, row := range [][2]string{
+		{"echo boom; echo ' at x.js:1'", "worker of slot 0 (generation 2) exited with code 1; its last output:\nboom\n at x.js:1\n"},
+		{"exit 1", text}, // it may not be read
+		{"test -e again || { touch again; exit 0; }; echo late", "worker of slot 0 (generation 2) exited with code 1; its last output:\nlate\n"},
 	} {
+		script, want := row[0], row[1]
 		h.file("journalctl", "#!/bin/sh\ncd "+h.dir+"\necho \"$@\" > said\n"+script+"\n", 0o755)
 		if got := withLastLines(t.Context(), failed, since); got.Error() != want {
 			t.Errorf("with a journalctl of %q: %q, want %q", script, got, want)
@@ -29,6 +30,10 @@ func TestAFailedReloadShowsTheWorkersLastLines(t *testing.T) {
 		if want := "--no-pager -q -o cat --since @1700000000.000005 -t app-1.x/12 -n 20\n"; err != nil || string(args) != want {
 			t.Errorf("journalctl was given %q, %v, want %q", args, err, want)
 		}
+	}
+	followed := withLastLines(t.Context(), errors.New(text+"; all was taken back"), since)
+	if got := oneLine(followed); !strings.HasSuffix(got, "exited with code 1; its last output: late; all was taken back") {
+		t.Errorf("in the middle of an error: %q", got)
 	}
 	t.Setenv("PATH", h.dir+"/none")
 	if got := withLastLines(t.Context(), failed, since); got != failed {

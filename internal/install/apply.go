@@ -13,7 +13,7 @@ import (
 )
 
 // ErrReopen is the error of Apply for a Plan with Reopens but without Reopen.
-var ErrReopen = errors.New("the addresses change, and for that the sockets must be opened anew")
+var ErrReopen = errors.New("the sockets change, and for that they must be opened anew")
 
 // An applying is an Apply under way.
 type applying struct {
@@ -194,6 +194,7 @@ func (a *applying) forget(ctx context.Context) error {
 		for _, name := range a.all() {
 			err = errors.Join(err, a.Manager.ResetFailed(ctx, name))
 		}
+		a.sweepRun(a.App.Name)
 	}
 	return err
 }
@@ -258,13 +259,11 @@ func (a *applying) start(ctx context.Context, name string) error {
 	if err == nil {
 		return nil
 	}
-	why := []string{err.Error()}
 	for _, unit := range a.all() {
-		u, looked := a.Manager.Unit(ctx, unit)
-		if looked != nil || u.Active != "failed" {
-			continue
+		u, looked := a.Manager.Unit(ctx, unit) // not failed, if it is about to be tried again
+		if looked == nil && (u.Active == "failed" || u.Result != "" && u.Result != "success") {
+			err = fmt.Errorf("%w; %s: %s", err, unit, a.failure(u, a.App))
 		}
-		why = append(why, unit+": "+a.failure(u, a.App))
 	}
-	return errors.New(strings.Join(why, "; "))
+	return err
 }

@@ -71,7 +71,10 @@ func (m *Machine) Plan(ctx context.Context, req Request) (*Plan, error) {
 	if err := m.strangers(ctx, want, have); err != nil {
 		return nil, err
 	}
-	if err := m.Try(ctx, want.trial()); err != nil {
+	switch err := m.Try(ctx, want.trial()); {
+	case errors.Is(err, ErrNotTried): // a dry run of somebody else's
+		p.Notes = append(p.Notes, fmt.Sprintf("whether %s may read all was not tried: only root can", want.identity.account.Name))
+	case err != nil:
 		return nil, err
 	}
 	if err := p.compare(want.files, have, req.Overwrite, m); err != nil {

@@ -29,7 +29,7 @@ import (
 // JSON on its way to a process of that account.
 type Trial struct {
 	Account  Account
-	Rondo    string // must be executable
+	Rondo    string // must be executable; empty means that it is not tried
 	Program  string // too
 	Settings settings.Settings
 	Reads    []string // files that must be readable
@@ -49,6 +49,22 @@ type Socket struct {
 // tryTime is a bound for a process that only looks at files.
 const tryTime = 20 * time.Second
 
+// A TrialError is what is wrong, and the command or flag that mends it, if one does.
+type TrialError struct {
+	What string
+	Mend string
+}
+
+func (e *TrialError) Error() string {
+	if e.Mend == "" {
+		return e.What
+	}
+	return e.What + ": " + e.Mend
+}
+
+// ErrNotTried is the error of TryAs where this process may not become the account.
+var ErrNotTried = errors.New("only root can try it as another account")
+
 // TryAs carries out t as its account: it runs this program again with args, whose
 // process is to call Attempt. Root may try as anybody, others only as themselves.
 func TryAs(ctx context.Context, t Trial, args ...string) error {
@@ -56,12 +72,16 @@ func TryAs(ctx context.Context, t Trial, args ...string) error {
 	if err != nil {
 		return err
 	}
+	euid := os.Geteuid()
+	if euid != 0 && euid != t.Account.UID {
+		return ErrNotTried
+	}
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self(), args...)
 	cmd.Dir, cmd.Env = "/", []string{"PATH=" + servicePath}
 	cmd.Stdin = bytes.NewReader(doc)
-	if os.Geteuid() == 0 {
+	if euid == 0 {
 		credential := &syscall.Credential{Uid: uint32(t.Account.UID), Gid: uint32(t.Account.GID)}
 		for _, gid := range t.Account.Groups {
 			credential.Groups = append(credential.Groups, uint32(gid))
@@ -71,13 +91,17 @@ func TryAs(ctx context.Context, t Trial, args ...string) error {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	said, err := cmd.Output()
-	switch {
-	case err != nil:
-		return fmt.Errorf("cannot try it as %s: %w: %s", t.Account.Name, err, strings.TrimSpace(stderr.String()))
-	case len(said) > 0:
-		return errors.New(string(said))
+	if err == nil && len(said) == 0 {
+		return nil
 	}
-	return nil
+	wrong := new(TrialError)
+	if err == nil {
+		err = json.Unmarshal(said, wrong)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot try it as %s: %w: %s", t.Account.Name, err, strings.TrimSpace(stderr.String()))
+	}
+	return wrong
 }
 
 // self is this program for exec. The link works also for an account that may not
@@ -95,17 +119,21 @@ func self() string {
 }
 
 // Attempt is the process that TryAs runs: it reads a Trial from in, and writes to
-// out what is wrong, if anything.
+// out what is wrong, if anything, as JSON of a TrialError.
 func Attempt(in io.Reader, out io.Writer, check func(settings.Settings, []activation.Socket) error) error {
 	var t Trial
 	if err := json.NewDecoder(in).Decode(&t); err != nil {
 		return fmt.Errorf("what to try: %w", err)
 	}
-	if err := t.Attempt(check); err != nil {
-		_, err = io.WriteString(out, err.Error())
-		return err
+	err := t.Attempt(check)
+	if err == nil {
+		return nil
 	}
-	return nil
+	wrong, ok := errors.AsType[*TrialError](err)
+	if !ok {
+		wrong = &TrialError{What: err.Error()}
+	}
+	return json.NewEncoder(out).Encode(wrong)
 }
 
 // Attempt tries t as this process's account.
@@ -121,15 +149,19 @@ func (t Trial) Attempt(check func(settings.Settings, []activation.Socket) error)
 		}{"command", path, unix.R_OK})
 	}
 	for _, w := range what {
+		if w.path == "" {
+			continue
+		}
 		if err := t.reach(w.path, w.right); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+			err.What = w.name + ": " + err.What
+			return err
 		}
 	}
 	return check(t.Settings, passed(t.Sockets))
 }
 
 // reach says which part of path keeps the account from it.
-func (t Trial) reach(path string, right uint32) error {
+func (t Trial) reach(path string, right uint32) *TrialError {
 	if unix.Access(path, right) == nil {
 		return nil
 	}
@@ -144,7 +176,7 @@ func (t Trial) reach(path string, right uint32) error {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return &TrialError{What: err.Error()}
 	}
 	switch {
 	case right == unix.R_OK:
@@ -157,7 +189,7 @@ func (t Trial) reach(path string, right uint32) error {
 }
 
 // refused is about at, on the way to path or path itself.
-func (t Trial) refused(path, at, verb, mode string, info fs.FileInfo) error {
+func (t Trial) refused(path, at, verb, mode string, info fs.FileInfo) *TrialError {
 	where := ""
 	if at != path {
 		where = path + ": "
@@ -166,7 +198,8 @@ func (t Trial) refused(path, at, verb, mode string, info fs.FileInfo) error {
 	if owner != "root" {
 		mend += ", or run it as the owner: --run-as " + owner
 	}
-	return fmt.Errorf("%s%s may not %s %s (owner %s, mode %04o): %s", where, t.Account.Name, verb, at, owner, info.Mode().Perm(), mend)
+	what := fmt.Sprintf("%s%s may not %s %s (owner %s, mode %04o)", where, t.Account.Name, verb, at, owner, info.Mode().Perm())
+	return &TrialError{what, mend}
 }
 
 func ownerName(info fs.FileInfo) string {

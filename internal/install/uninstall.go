@@ -2,7 +2,10 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -58,6 +61,7 @@ func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
 		}
 	}
 	err = m.removeAccount(ctx, have.sysusers, &r)
+	m.sweepRun(name)
 	m.sweep(have, &r)
 	return r, err
 }
@@ -103,6 +107,17 @@ func lastLine(f *file) (last string) {
 		last = line
 	}
 	return last
+}
+
+// sweepRun removes what a service may leave of its runtime directory: a dynamic
+// user's stays as a link to nothing.
+func (m *Machine) sweepRun(name string) {
+	path := filepath.Dir(m.Paths.control(name))
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		_ = os.Remove(path) // there is no link, if it fails
+	}
+	removeIfEmpty(path)
+	removeIfEmpty(filepath.Dir(path))
 }
 
 // sweep removes directories that are empty now, and names a NAME.toml that is not

@@ -1,0 +1,240 @@
+package install
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rondokit/rondo/internal/control"
+	"github.com/rondokit/rondo/internal/systemd"
+)
+
+// doctor is what is wrong with app: each line is what, and the command. Facts are
+// left out, or are all that is in it.
+func (b *bench) doctor(facts bool) string {
+	b.t.Helper()
+	list, err := b.Doctor(b.t.Context(), "app")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var lines []string
+	for _, f := range list {
+		if (f.Mend == "") == facts {
+			lines = append(lines, f.What+" -> "+f.Mend)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestDoctorFindsNothing(t *testing.T) {
+	for _, scope := range []systemd.Scope{systemd.System, systemd.User} {
+		b := newBench(t, scope, 257)
+		b.write(filepath.Join(filepath.Dir(b.dir), "linger", "self"), "", 0o644)
+		b.install(b.request("listen="+freePort(t)+"=3000", "listen=admin@unix:/run/no/such.sock=3001", "listen=127.0.0.1:"+freePort(t)))
+		if got := b.doctor(false); got != "" {
+			t.Errorf("%s: doctor says %s", scope, got)
+		}
+		if got := b.doctor(true); got != "" {
+			t.Errorf("%s: doctor notes %s", scope, got)
+		}
+	}
+}
+
+func TestDoctorFindsEachFault(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, row := range []struct {
+		what string
+		do   func(b *bench)
+		want string // DIR, UNITS and CONFIG stand for theirs
+	}{
+		{"socket stopped", func(b *bench) { delete(b.manager.active, "app.socket") },
+			"app.socket is enabled and does not listen -> sudo systemctl start app.socket"},
+		{"socket disabled", func(b *bench) { delete(b.manager.enabled, "app.socket") },
+			"app.socket listens, and will not after a reboot: it is not enabled -> sudo systemctl enable app.socket"},
+		{"both", func(b *bench) { clear(b.manager.active); clear(b.manager.enabled) },
+			"app.socket neither listens nor is enabled to -> sudo systemctl enable --now app.socket"},
+		{"socket in a limit", func(b *bench) { b.fails("app.socket", "trigger-limit-hit", "") },
+			"app.socket failed: connections started the service too often, by a limit that is not rondo's (trigger-limit-hit) -> sudo systemctl restart app.socket"},
+		{"service in a limit", func(b *bench) { b.fails("app.socket", "service-start-limit-hit", "") },
+			"app.socket failed: it was started too often, by a limit that is not rondo's (service-start-limit-hit) -> sudo systemctl restart app.socket"},
+		{"port taken", func(b *bench) { b.fails("app.socket", "resources", "") },
+			fmt.Sprintf("app.socket failed: 127.0.0.1:%s=3000: the port is taken by install.test (pid %d) -> sudo systemctl restart app.socket", port, os.Getpid())},
+		{"service failed", func(b *bench) { b.fails("app.service", "exit-code", "every worker died") },
+			"app.service failed: exit-code; it said last: every worker died -> sudo journalctl -n 50 -u app.service"},
+		{"service does not get ready", func(b *bench) {
+			u, _ := b.manager.Unit(context.Background(), "app.service")
+			u.Active, u.Status = "activating", "0/2 ready"
+			b.manager.also["app.service"] = u
+		}, "app.service does not get ready: 0/2 ready -> sudo journalctl -n 50 -u app.service"},
+		{"unit edited", func(b *bench) {
+			b.edit(b.Paths.unit("app.service"), "WatchdogSec=30s", "WatchdogSec=31s")
+			b.reload()
+		}, "UNITS/app.service was edited: rondo does not bring it up to date; a drop-in (sudo systemctl edit app.service) would be kept -> sudo rondo install --refresh --overwrite app"},
+		{"units outdated", func(b *bench) { b.age() },
+			"UNITS/app.socket is outdated: rondo 1.0.0 wrote it for systemd 257; these are 1.2.3 and 257 -> sudo rondo install --refresh app\n" +
+				"UNITS/app.service is outdated: rondo 1.0.0 wrote it for systemd 257; these are 1.2.3 and 257 -> sudo rondo install --refresh app"},
+		{"settings newer than units", func(b *bench) { b.edit(b.Paths.toml("app"), "\nname = ", "\ndrain-timeout = '5m'\nname = ") },
+			"UNITS/app.service is not as CONFIG/app.toml has it by now -> sudo rondo install --refresh app"},
+		{"file changed", func(b *bench) { b.manager.texts["app.socket"] += "#" },
+			"the files of app.socket changed since the manager read them -> sudo systemctl daemon-reload"},
+		{"manager knows no unit", func(b *bench) { delete(b.manager.loaded, "app.service") },
+			"app.service is not known to the manager -> sudo systemctl daemon-reload"},
+		{"masked", func(b *bench) { b.manager.also["app.service"] = systemd.Unit{Load: "masked"} },
+			"app.service is masked -> sudo systemctl unmask app.service"},
+		{"bad unit", func(b *bench) { b.manager.also["app.service"] = systemd.Unit{Load: "bad-setting", LoadError: "no"} },
+			"app.service cannot be used (bad-setting): no -> systemctl status app.service"},
+		{"hidden by another file", func(b *bench) { b.manager.also["app.service"] = systemd.Unit{Load: "loaded", Fragment: "/run/x"} },
+			"app.service is taken from /run/x, and not from UNITS/app.service -> systemctl cat app.service"},
+		{"socket unit gone", func(b *bench) { b.gone(b.Paths.unit("app.socket")) },
+			"UNITS/app.socket is missing -> sudo rondo install --refresh app\n" +
+				"app.service does not run, and no socket starts it -> sudo systemctl start app.service"},
+		{"settings broken", func(b *bench) { b.write(b.Paths.toml("app"), "\nworkes = 2\n", 0o644) },
+			"CONFIG/app.toml:2: unknown key \"workes\": did you mean \"workers\"? -> sudoedit CONFIG/app.toml"},
+		{"settings gone", func(b *bench) { b.gone(b.Paths.toml("app")) },
+			"config: open CONFIG/app.toml: no such file or directory -> sudoedit CONFIG/app.toml"},
+		{"command gone", func(b *bench) { b.gone(filepath.Join(b.dir, "server.sh")) },
+			"CONFIG/app.toml: command: DIR/server.sh: file does not exist -> sudoedit CONFIG/app.toml"},
+		{"mapping of nothing", func(b *bench) { b.edit(b.Paths.toml("app"), port, "1") },
+			"CONFIG/app.toml: --listen 127.0.0.1:1=3000: no such socket was passed; passed are: app.socket@127.0.0.1:" + port + " -> sudoedit CONFIG/app.toml"},
+		{"rondo gone", func(b *bench) { b.gone(b.Rondo); b.Rondo = b.dir + "/server.sh" },
+			"rondo is not at ROOT/rondo any more, where the service looks for it -> sudo rondo install --refresh app\n" +
+				"UNITS/app.service is not as CONFIG/app.toml has it by now -> sudo rondo install --refresh app"},
+		{"account gone", func(b *bench) { delete(b.accounts.byName, "alice") },
+			"the account alice, which it runs as, is not there: no account alice -> sudo rondo install --refresh app"},
+		{"record broken", func(b *bench) { b.edit(b.Paths.unit("app.service"), "App={", "App={{"); b.reload() },
+			"app.service: [X-Rondo] App=: invalid character '{' looking for beginning of object key string: only an install with all its flags writes it anew -> sudo rondo install --name app ..."},
+	} {
+		b := newBench(t, systemd.System, 257)
+		l.Close()
+		b.install(b.request("listen=127.0.0.1:" + port + "=3000"))
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err != nil {
+			t.Fatal(err)
+		}
+		row.do(b)
+		root := filepath.Dir(b.dir)
+		want := strings.NewReplacer("UNITS", b.Paths.Units, "CONFIG", b.Paths.Config, "DIR", b.dir, "ROOT", root).Replace(row.want)
+		if got := b.doctor(false); got != want {
+			t.Errorf("%s: doctor says\n%s\nwant\n%s", row.what, got, want)
+		}
+		l.Close()
+	}
+}
+
+func (b *bench) fails(unit, result, status string) {
+	b.t.Helper()
+	u, err := b.manager.Unit(b.t.Context(), unit)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	u.Active, u.Result, u.Status = "failed", result, status
+	b.manager.also[unit] = u
+}
+
+func (b *bench) reload() {
+	b.t.Helper()
+	if err := b.manager.Reload(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) gone(path string) {
+	b.t.Helper()
+	if err := os.Remove(path); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestDoctorOfAServiceWithoutSockets(t *testing.T) {
+	b := newBench(t, systemd.System, 257)
+	b.install(b.request())
+	delete(b.manager.active, "app.service")
+	if got := b.doctor(false); got != "app.service does not run, and no socket starts it -> sudo systemctl start app.service" {
+		t.Errorf("stopped: %s", got)
+	}
+}
+
+func TestDoctorNotesWhatIsNoFault(t *testing.T) {
+	b := newBench(t, systemd.System, 252)
+	b.install(b.request("listen=" + freePort(t)))
+	b.manager.dropIns["app.socket"] = []string{"/etc/x.conf"}
+	want := "systemd 252 has no RestartSteps= (a service that fails is tried again every 100 ms), no PollLimitBurst= (a service that fails at every start is started for each connection), no PrivateTmp=disconnected (it has a static account) -> \n" +
+		"app.socket is changed by /etc/x.conf -> "
+	if got := b.doctor(true); got != want {
+		t.Errorf("doctor notes\n%s\nwant\n%s", got, want)
+	}
+	b.Try = func(context.Context, Trial) error { return ErrNotTried }
+	if got := b.doctor(true); !strings.Contains(got, "what alice may read was not looked at: only root can") {
+		t.Errorf("without rights doctor notes %s", got)
+	}
+	user := newBench(t, systemd.User, 252)
+	user.install(user.request())
+	user.manager.active["app.service"] = ""
+	if got := user.doctor(false); !strings.Contains(got, "the app ends when self logs out -> loginctl enable-linger") {
+		t.Errorf("of a user who does not linger doctor says %s", got)
+	}
+	if _, err := b.Doctor(t.Context(), "web"); err == nil || !strings.Contains(err.Error(), "web is not installed") {
+		t.Errorf("Doctor = %v", err)
+	}
+}
+
+// A backend is a master that only tells its status.
+type backend struct {
+	control.Backend
+	status any
+}
+
+func (b backend) Status(context.Context) (any, error) { return b.status, nil }
+
+func TestDoctorAsksTheMaster(t *testing.T) {
+	type exit struct {
+		Reason string `json:"reason"`
+	}
+	type worker struct {
+		State string `json:"state"`
+		Last  *exit  `json:"last_exit"`
+	}
+	b := newBench(t, systemd.User, 257)
+	b.write(b.Paths.Linger, "", 0o644)
+	b.install(b.request("listen=" + freePort(t)))
+	b.manager.active["app.service"] = "active"
+	if got := b.doctor(false); !strings.HasPrefix(got, "app.service is active and does not answer: nobody answers on ") || !strings.HasSuffix(got, " -> systemctl --user restart app.service") {
+		t.Errorf("of a master that is not there doctor says %s", got)
+	}
+	for _, row := range []struct {
+		workers []worker
+		want    string
+	}{
+		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}, {State: "ready"}}, ""},
+		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl --user -n 50 -u app.service"},
+		{nil, "app.service has no ready worker -> journalctl --user -n 50 -u app.service"},
+	} {
+		path := b.Paths.control("app")
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		l, err := control.Listen(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &control.Server{Listener: l, Backend: backend{status: map[string]any{"name": "app", "workers": row.workers}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- server.Run(ctx) }() // ended by cancel
+		if got := b.doctor(false); got != row.want {
+			t.Errorf("of %+v doctor says %s, want %s", row.workers, got, row.want)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rondokit/rondo/internal/systemd"
+)
+
+func TestUninstallLeavesNothing(t *testing.T) {
+	for _, scope := range []systemd.Scope{systemd.System, systemd.User} {
+		b := newBench(t, scope, 252)
+		b.accounts.owner = 0
+		before := b.snapshot()
+		if scope == systemd.User { // whose directories rondo may make, and then removes
+			if err := os.RemoveAll(filepath.Dir(b.Paths.Units)); err != nil {
+				t.Fatal(err)
+			}
+			before = b.snapshot()
+		}
+		b.install(b.request("listen="+freePort(t), "listen=admin@"+freePort(t)))
+		b.manager.active["app.service"] = "active"
+		if err := os.MkdirAll(filepath.Join(b.Paths.Run, "rondo"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../private/rondo/app", filepath.Join(b.Paths.Run, "rondo", "app")); err != nil {
+			t.Fatal(err)
+		}
+		b.manager.calls = nil
+		r, err := b.Uninstall(t.Context(), "app")
+		if err != nil || len(r.Kept)+len(r.Edited) > 0 || len(r.Removed) < 5 {
+			t.Errorf("Uninstall = %+v, %v", r, err)
+		}
+		if err := os.Remove(b.Paths.Run); err != nil {
+			t.Errorf("of the runtime directory is left: %v", err)
+		}
+		for _, dir := range []string{b.Paths.Sysusers} {
+			removeIfEmpty(dir) // the system's, which may stay
+		}
+		if after := b.snapshot(); after != before {
+			t.Errorf("uninstall left\n%s", changed(before, after))
+		}
+		if want := []string{"stop app.socket", "stop app-admin.socket", "stop app.service", "disable app.socket app-admin.socket app.service", "daemon-reload",
+			"reset-failed app.socket", "reset-failed app-admin.socket", "reset-failed app.service"}; !slices.Equal(b.manager.calls, want) {
+			t.Errorf("the manager was told %q, want %q", b.manager.calls, want)
+		}
+		if _, err := b.Uninstall(t.Context(), "app"); err == nil || !strings.Contains(err.Error(), "app is not installed: rondo wrote no ") {
+			t.Errorf("a second uninstall: %v", err)
+		}
+	}
+}
+
+func TestUninstallGoesOnWhereItStopped(t *testing.T) {
+	for step := 1; ; step++ {
+		b := newBench(t, systemd.System, 252)
+		b.accounts.owner = 0
+		before := b.snapshot()
+		b.install(b.request("listen=" + freePort(t)))
+		b.manager.after = step
+		if _, err := b.Uninstall(t.Context(), "app"); err == nil {
+			break
+		}
+		_, err := b.Uninstall(t.Context(), "app")
+		if err != nil && !strings.Contains(err.Error(), "app is not installed") {
+			t.Errorf("after step %d failed: %v", step, err)
+		}
+		removeIfEmpty(b.Paths.Sysusers)
+		if err := b.manager.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if after := b.snapshot(); after != before {
+			t.Errorf("after step %d failed, a second call left\n%s", step, changed(before, after))
+		}
+	}
+}
+
+func TestUninstallKeepsWhatIsNotItsOwn(t *testing.T) {
+	b := newBench(t, systemd.System, 252)
+	b.accounts.owner = 0
+	b.install(b.request("listen=" + freePort(t)))
+	b.manager.dropIns["app.service"] = []string{"/etc/systemd/system/app.service.d/x.conf"}
+	b.accounts.running["rondo-app"] = []int{42}
+	b.write(b.Paths.toml("app"), "command = ['mine']\n", 0o644)
+	b.edit(b.Paths.unit("app.service"), "WatchdogSec=30s", "WatchdogSec=31s")
+	r, err := b.Uninstall(t.Context(), "app")
+	want := []string{
+		"/etc/systemd/system/app.service.d/x.conf, which is not rondo's",
+		b.Paths.sysusers("app") + " and the account rondo-app, as which process 42 runs: end it, and uninstall again",
+		b.Paths.toml("app") + ", which is not rondo's",
+	}
+	if err != nil || !slices.Equal(r.Kept, want) || !slices.Equal(r.Edited, []string{b.Paths.unit("app.service")}) {
+		t.Errorf("Uninstall = %+v, %v, want kept %q", r, err, want)
+	}
+	delete(b.accounts.running, "rondo-app")
+	if r, err = b.Uninstall(t.Context(), "app"); err != nil || !slices.Contains(r.Removed, "the account rondo-app") {
+		t.Errorf("a second uninstall = %+v, %v, want the account removed", r, err)
+	}
+	b.write(b.Paths.unit("mine.service"), "[Service]\n", 0o644)
+	if _, err := b.Uninstall(t.Context(), "mine"); err == nil || !strings.Contains(err.Error(), "mine.service is not rondo's: it is left alone") {
+		t.Errorf("Uninstall of another's = %v", err)
+	}
+	if _, err := b.Uninstall(t.Context(), "../x"); err == nil || !strings.Contains(err.Error(), "is not a name") {
+		t.Errorf("Uninstall of a path = %v", err)
+	}
+}
