@@ -14,6 +14,24 @@ var allowed = []allowance{
 			"as in a container; the bus does with what it has",
 	},
 	{
+		name:       "worker died",
+		identifier: "app",
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="exited with code \d+" output=""$`,
+		reason:     "the program under test exits when it starts",
+	},
+	{
+		name:       "reload failed",
+		identifier: "app",
+		message:    `^reload failed; the old generation serves on generation=\d+ err="worker of slot \d+ \(generation \d+\) exited with code \d+; its last output: journalctl -t app/\d+ -n \d+"$`,
+		reason:     "the test deploys a program that does not start",
+	},
+	{
+		name:       "systemctl reload failed",
+		identifier: "systemd",
+		message:    `^Reload failed for app\.service - app \(rondo\)\.$`,
+		reason:     "the test deploys a program that does not start, by systemctl reload",
+	},
+	{
 		name:       "planted",
 		identifier: "planted",
 		message:    `^a planted warning number \d+$`,

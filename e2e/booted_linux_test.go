@@ -1,0 +1,225 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rondokit/rondo/e2e/machine"
+	"github.com/rondokit/rondo/internal/ledger"
+	"github.com/rondokit/rondo/master"
+)
+
+// onBooted runs a test on a machine of each supported systemd.
+func onBooted(t *testing.T, test func(t *testing.T, h *host)) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not checked on a booted systemd: -short")
+	}
+	program, exe := rondo(t), node(t, 20)
+	for _, suite := range machine.Suites() {
+		t.Run(string(suite), func(t *testing.T) {
+			m := machine.Boot(t, machine.Config{Suite: suite, Bind: map[string]string{"/usr/local/bin/node": exe}})
+			m.Copy(program, "/usr/local/bin/rondo")
+			m.Must("mkdir", "-p", "/srv/app")
+			test(t, &host{m, t})
+		})
+	}
+}
+
+// host is a booted machine with rondo and Node on it.
+type host struct {
+	*machine.Machine
+	t *testing.T
+}
+
+// program writes the program of the app.
+func (h *host) program(text string) {
+	h.t.Helper()
+	h.WriteFile("/srv/app/server.js", 0o644, text)
+}
+
+// ledgerServer is the server of testdata that the ledger talks to, listening on port.
+func ledgerServer(t *testing.T, port string) string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/ledger.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(string(b), "JSON.parse(process.env.TEST_LISTEN || '3000')", port, 1)
+}
+
+// rondo runs the program in the app's directory.
+func (h *host) rondo(args ...string) (string, error) {
+	return h.RunIn(machine.Command{Args: append([]string{"/usr/local/bin/rondo"}, args...), Dir: "/srv/app"})
+}
+
+// install installs the app with these flags before its command.
+func (h *host) install(flags ...string) string {
+	h.t.Helper()
+	args := append(append([]string{"install", "--name", "app"}, flags...), "--", "node", "server.js")
+	out, err := h.rondo(args...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return out
+}
+
+// get makes one request over a connection of its own.
+func (h *host) get(network, address string) string {
+	h.t.Helper()
+	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.Dial(ctx, network, address) }}}
+	r, err := c.Get("http://localhost/")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		h.t.Fatalf("GET %s: %s %q, %v", address, r.Status, b, err)
+	}
+	return string(b)
+}
+
+// is fails the test unless the unit is in that state.
+func (h *host) is(unit, state string) {
+	h.t.Helper()
+	if got := h.Show(unit, "ActiveState")["ActiveState"]; got != state {
+		h.t.Errorf("%s is %s, want %s", unit, got, state)
+	}
+}
+
+// started waits until every worker of the app is ready: the first connection is
+// answered by the first one, while the unit is still activating.
+func (h *host) started() {
+	h.t.Helper()
+	h.Await("app.service", func(p map[string]string) bool { return p["ActiveState"] == "active" }, "ActiveState")
+}
+
+// status is the app's, as rondo tells it.
+func (h *host) status() master.Status {
+	h.t.Helper()
+	out, err := h.rondo("status", "app", "--json")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var st master.Status
+	if err := json.Unmarshal([]byte(out), &st); err != nil {
+		h.t.Fatal(err)
+	}
+	return st
+}
+
+// loads runs the three kinds of clients against 127.0.0.1:8080 of the machine.
+func (h *host) loads() func() ledger.Report {
+	h.t.Helper()
+	var stops []func() ledger.Report
+	for i, cfg := range []ledger.Config{
+		{Clients: 4, Mode: ledger.PerRequest, Think: 4 * time.Millisecond},
+		{Clients: 4, Mode: ledger.Kept, Think: 8 * time.Millisecond},
+		{Clients: 4, Mode: ledger.Slow, FirstByte: 30 * time.Millisecond, Body: 30 * time.Millisecond},
+	} {
+		cfg.Network, cfg.Address, cfg.Dial, cfg.Overflows = "tcp", "127.0.0.1:8080", h.Dial, h.Overflows
+		cfg.Seed = seed + uint64(i)
+		stops = append(stops, runLedger(h.t, cfg))
+	}
+	return func() ledger.Report {
+		var sum ledger.Report
+		for _, stop := range stops {
+			r := stop()
+			if err := r.Check(); err != nil {
+				h.t.Errorf("%v\n%s", err, r)
+			}
+			sum.Requests += r.Requests
+			sum.Answered += r.Answered
+			sum.Lost += r.Lost
+			sum.ClosedIdle += r.ClosedIdle
+		}
+		return sum
+	}
+}
+
+func TestFreshMachineServesFromTheFirstConnection(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.program(`require('http').createServer((q, r) => r.end('hello')).listen(3000)`)
+		t.Log(h.install("--listen", "8080=3000"))
+		h.is("app.socket", "active")
+		h.is("app.service", "inactive")
+		if got := h.get("tcp", "127.0.0.1:8080"); got != "hello" {
+			t.Errorf("answer %q, want hello", got)
+		}
+		h.started()
+
+		h.Reboot()
+		h.is("app.socket", "active")
+		h.is("app.service", "inactive")
+		if got := h.get("tcp", "127.0.0.1:8080"); got != "hello" {
+			t.Errorf("answer after the reboot %q, want hello", got)
+		}
+		h.Must("/usr/local/bin/rondo", "uninstall", "app")
+		for _, path := range []string{"/etc/rondo", "/etc/systemd/system/app.socket", "/etc/systemd/system/app.service"} {
+			if out, err := h.Run("ls", "-d", path); err == nil {
+				t.Errorf("left after uninstall: %s", out)
+			}
+		}
+	})
+}
+
+func TestReloadRestartAndStopUnderSystemdLoseNothing(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.program(ledgerServer(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "2")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		stop := h.loads()
+		reloads := max(2, count(20))
+		for range reloads {
+			h.Must("systemctl", "reload", "app.service")
+		}
+		if st := h.status(); st.Generation != reloads+1 {
+			t.Errorf("generation %d after %d reloads", st.Generation, reloads)
+		}
+		h.Must("systemctl", "restart", "app.service")
+		h.Must("systemctl", "stop", "app.service")
+		h.started() // by the next connection
+		sum := stop()
+		told(t, "%d reloads, a restart and a stop: %d requests, %d answered, %d lost, %d closed-idle",
+			reloads, sum.Requests, sum.Answered, sum.Lost, sum.ClosedIdle)
+	})
+}
+
+func TestBrokenDeployFailsTheReloadAndServesOn(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.program(ledgerServer(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "2")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		stop := h.loads()
+		h.Expect("worker died")
+		h.Expect("reload failed")
+		h.Expect("systemctl reload failed")
+		h.program(`console.error('this deploy is broken'); process.exit(7)`)
+		if out, err := h.Systemctl("reload", "app.service"); err == nil {
+			t.Errorf("systemctl reload succeeded: %s", out)
+		}
+		st := h.status()
+		if st.Generation != 1 || st.Reload == nil || st.Reload.State != "failed" || !strings.Contains(*st.Reload.Error, "exited with code 7") {
+			t.Errorf("status %+v, want generation 1 and a failed reload", st)
+		}
+		if _, err := h.rondo("reload", "app"); err == nil || !strings.Contains(err.Error(), "this deploy is broken") {
+			t.Errorf("rondo reload = %v, want the last words of the program", err)
+		}
+		stop()
+		h.program(ledgerServer(t, "3000"))
+		h.Must("systemctl", "reload", "app.service")
+	})
+}
