@@ -3,11 +3,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rondokit/rondo/internal/ledger"
 	"github.com/rondokit/rondo/worker"
@@ -31,6 +33,10 @@ var roles = map[string]func() int{
 	"master":    masterProcess,
 }
 
+// takenVar names a file in which Go workers enter each connection that they take: the
+// peer's address, their pid, the time in nanoseconds.
+const takenVar = "TEST_TAKEN"
+
 // goWorker is an HTTP server on the Go library. TEST_LISTEN is the address.
 func goWorker() int { return serve(worker.Config{}) }
 
@@ -52,7 +58,22 @@ func serve(cfg worker.Config) int {
 			return 1
 		}
 	}
-	if err := worker.Serve(context.Background(), w, &http.Server{Handler: ledger.Handler(who)}, ln); err != nil {
+	srv := &http.Server{Handler: ledger.Handler(who)}
+	if name := os.Getenv(takenVar); name != "" {
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+			// In one write, and before anything is read from c.
+			if _, err := fmt.Fprintln(f, c.RemoteAddr(), os.Getpid(), time.Now().UnixNano()); err != nil {
+				panic(err)
+			}
+			return ctx
+		}
+	}
+	if err := worker.Serve(context.Background(), w, srv, ln); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
