@@ -22,6 +22,7 @@ type backend struct {
 	err    error         // of every call
 	begun  chan struct{} // told of each reload, when reload is not nil
 	reload chan struct{} // a reload waits for it, when it is not nil
+	ended  chan struct{} // told of the end of each reload, when reload is not nil
 }
 
 func (b *backend) called(what string) error {
@@ -43,6 +44,7 @@ func (b *backend) Status(context.Context) (any, error) {
 
 func (b *backend) Reload(ctx context.Context) error {
 	if b.reload != nil {
+		defer func() { b.ended <- struct{}{} }()
 		b.begun <- struct{}{}
 		select {
 		case <-b.reload:

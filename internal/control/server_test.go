@@ -82,7 +82,7 @@ func TestTheMastersErrorReachesTheCaller(t *testing.T) {
 }
 
 func TestAReloadOutlivesItsCallerAndItsTimeout(t *testing.T) {
-	b := &backend{begun: make(chan struct{}, 2), reload: make(chan struct{})}
+	b := &backend{begun: make(chan struct{}, 2), reload: make(chan struct{}), ended: make(chan struct{}, 2)}
 	path := socketPath(t, shortDir(t))
 	serve(t, path, &Server{Backend: b, patience: 100 * time.Millisecond})
 	gone, leave := context.WithCancel(t.Context())
@@ -105,13 +105,15 @@ func TestAReloadOutlivesItsCallerAndItsTimeout(t *testing.T) {
 	if err := <-stayed; err != nil {
 		t.Errorf("Reload that takes longer than a request may = %v", err)
 	}
+	<-b.ended
+	<-b.ended // nobody but the backend learns of the end of the one whose caller left
 	if got := b.got(); got != "reload reload" {
 		t.Errorf("the master got %q, want both reloads to their end", got)
 	}
 }
 
 func TestTheEndOfTheServerEndsAReload(t *testing.T) {
-	b := &backend{begun: make(chan struct{}, 1), reload: make(chan struct{})}
+	b := &backend{begun: make(chan struct{}, 1), reload: make(chan struct{}), ended: make(chan struct{}, 1)}
 	path := socketPath(t, shortDir(t))
 	stop := serve(t, path, &Server{Backend: b})
 	done := make(chan error, 1)
