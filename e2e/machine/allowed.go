@@ -32,6 +32,36 @@ var allowed = []allowance{
 		reason:     "the test deploys a program that does not start, by systemctl reload",
 	},
 	{
+		name:       "service starts in vain",
+		identifier: "systemd",
+		message:    `^app\.service: Failed with result 'exit-code'\.$`,
+		reason:     "the program under test does not start, so rondo exits and is started again",
+	},
+	{
+		name:       "start failed",
+		identifier: "systemd",
+		message:    `^Failed to start app\.service - app \(rondo\)\.$`,
+		reason:     "the program under test does not start, so rondo exits and is started again",
+	},
+	{
+		name:       "worker killed",
+		identifier: "app",
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGKILL" output=""$`,
+		reason:     "the test kills a worker",
+	},
+	{
+		name:       "watchdog",
+		identifier: "systemd",
+		message:    `^app\.service: Watchdog timeout \(limit \d+s\)!$`,
+		reason:     "the test stops the master, which then does not ping the watchdog",
+	},
+	{
+		name:       "watchdog result",
+		identifier: "systemd",
+		message:    `^app\.service: Failed with result 'watchdog'\.$`,
+		reason:     "the test stops the master, which then does not ping the watchdog",
+	},
+	{
 		name:       "planted",
 		identifier: "planted",
 		message:    `^a planted warning number \d+$`,
