@@ -39,6 +39,7 @@ func examine(ctx context.Context, m *install.Machine, names []string, out io.Wri
 		}
 	}
 	wrong := 0
+	noted := make(map[string]bool) // what is of the machine is said once
 	for _, name := range names {
 		found, err := m.Doctor(ctx, name)
 		if err != nil {
@@ -46,7 +47,10 @@ func examine(ctx context.Context, m *install.Machine, names []string, out io.Wri
 		}
 		before := wrong
 		for _, f := range found {
-			if f.Mend == "" {
+			if f.Mend == "" && noted[f.What] {
+				continue
+			}
+			if noted[f.What] = true; f.Mend == "" {
 				fmt.Fprintln(out, printable(fmt.Sprintf("%s: note: %s", f.App, f.What)))
 				continue
 			}

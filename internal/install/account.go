@@ -25,7 +25,10 @@ type Account struct {
 
 // anybody has the rights of an account that does not exist yet, which are those
 // of others. 65534 is nobody's number on every distribution with systemd.
-var anybody = Account{Name: "a new account", UID: 65534, GID: 65534}
+var (
+	anybody = Account{Name: "a new account", UID: 65534, GID: 65534}
+	dynamic = Account{Name: "a dynamic user", UID: 65534, GID: 65534}
+)
 
 // An identity is who an app runs as, for the unit and for the Trial.
 type identity struct {
@@ -36,13 +39,10 @@ type identity struct {
 }
 
 func (id identity) String() string {
-	switch {
-	case id.user != "":
-		return id.user + ", " + id.why
-	case id.account.Name != anybody.Name:
+	if id.user == "" { // of a user's manager, or dynamic
 		return id.account.Name + ", " + id.why
 	}
-	return id.why
+	return id.user + ", " + id.why
 }
 
 // identity decides whom a runs as: whom the request names, else the owner of the
@@ -120,7 +120,7 @@ func (m *Machine) ownAccount(req Request, a units.App) (identity, error) {
 	}
 	made := rule != nil && rule.ours()
 	if _, err := a.Files(m.Version); err == nil && !made {
-		return identity{account: anybody, why: "a dynamic user, which exists while the service runs"}, nil
+		return identity{account: dynamic, why: "which exists while the service runs"}, nil
 	}
 	if account, err := m.Accounts.Lookup(id.user); err == nil && !req.Foreign {
 		id.account, id.create = account, made

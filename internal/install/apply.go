@@ -259,6 +259,9 @@ func (a *applying) start(ctx context.Context, name string) error {
 	if err == nil {
 		return nil
 	}
+	if job, ok := errors.AsType[*systemd.JobError](err); ok { // which would send people to a unit that is about to go
+		err = fmt.Errorf("start %s: %s", job.Unit, job.Result)
+	}
 	for _, unit := range a.all() {
 		u, looked := a.Manager.Unit(ctx, unit) // not failed, if it is about to be tried again
 		if looked == nil && (u.Active == "failed" || u.Result != "" && u.Result != "success") {

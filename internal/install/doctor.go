@@ -136,11 +136,15 @@ func (e *examination) settings(ctx context.Context) {
 		return
 	}
 	p.use()
+	if err := p.checkScript(); err != nil {
+		e.wrong("sudoedit "+e.app.Config, "%s: %v", e.app.Config, err)
+		return
+	}
 	t := p.trial()
 	if t.Sockets = e.passed(); !e.hasRondo() {
 		t.Rondo = "" // which was found already
 	}
-	if t.Account = anybody; e.app.User != "" || e.user() {
+	if t.Account = dynamic; e.app.User != "" || e.user() {
 		name := e.app.User
 		if e.user() {
 			name = strconv.Itoa(os.Getuid())

@@ -103,6 +103,10 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			"config: open CONFIG/app.toml: no such file or directory -> sudoedit CONFIG/app.toml"},
 		{"command gone", func(b *bench) { b.gone(filepath.Join(b.dir, "server.sh")) },
 			"CONFIG/app.toml: command: DIR/server.sh: file does not exist -> sudoedit CONFIG/app.toml"},
+		{"script gone", func(b *bench) {
+			b.write(filepath.Join(b.dir, "node"), "", 0o755)
+			b.edit(b.Paths.toml("app"), "server.sh", "node")
+		}, "CONFIG/app.toml: command: DIR/web: file does not exist -> sudoedit CONFIG/app.toml"},
 		{"mapping of nothing", func(b *bench) { b.edit(b.Paths.toml("app"), port, "1") },
 			"CONFIG/app.toml: --listen 127.0.0.1:1=3000: no such socket was passed; passed are: app.socket@127.0.0.1:" + port + " -> sudoedit CONFIG/app.toml"},
 		{"rondo gone", func(b *bench) { b.gone(b.Rondo); b.Rondo = b.dir + "/server.sh" },

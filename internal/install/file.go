@@ -47,6 +47,12 @@ func (f *file) ours() bool { _, ours := f.header(); return ours }
 
 func (f *file) edited() bool { h, ours := f.header(); return ours && h.Edited }
 
+// masks says whether f is the link by which systemctl masks a unit.
+func (f *file) masks() bool {
+	target, err := os.Readlink(f.path)
+	return err == nil && target == os.DevNull
+}
+
 // body is the text without the first line if that is rondo's: it names the version,
 // and a new version alone is no change.
 func (f *file) body() string {

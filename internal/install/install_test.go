@@ -219,7 +219,7 @@ func TestWhatIsInTheWayIsRefusedByPath(t *testing.T) {
 	if err := os.Symlink("/dev/null", b.Paths.unit("app.service")); err != nil {
 		t.Fatal(err)
 	}
-	b.refuses("app.service is there and is not rondo's", req)
+	b.refuses("app.service is masked: sudo systemctl unmask app.service", req)
 	if err := os.Remove(b.Paths.unit("app.service")); err != nil {
 		t.Fatal(err)
 	}
@@ -259,6 +259,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	b := newBench(t, systemd.System, 257)
 	b.write(filepath.Join(b.dir, "env.js"), "#!/usr/bin/env no-such-interpreter\n", 0o755)
 	b.write(filepath.Join(b.dir, "plain"), "", 0o644)
+	b.write(filepath.Join(b.dir, "node"), "", 0o755)
 	with := func(change func(*Request)) Request {
 		req := b.request("listen=" + freePort(t))
 		change(&req)
@@ -267,6 +268,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*Request){
 		"datagram sockets are not served":                       func(r *Request) { r.Flags["listen"] = []string{"udp:5353"} },
 		"nowhere: file does not exist":                          func(r *Request) { r.Command = []string{"./nowhere"} },
+		"/sever.js: file does not exist":                        func(r *Request) { r.Command = []string{"./node", "sever.js"} },
 		"plain is not executable":                               func(r *Request) { r.Command = []string{"./plain"} },
 		`keeps the worker's channel to itself`:                  func(r *Request) { r.Command = []string{"npm", "start"} },
 		"no such file or directory":                             func(r *Request) { r.Flags["directory"] = []string{"/nowhere"} },

@@ -105,6 +105,25 @@ func argumentFiles(directory string, args []string) []string {
 	return files
 }
 
+// missingScript is the program of node's that is not there, or "". Node tells it only
+// when it starts. An option before it could take any word with it, so then nothing is
+// said.
+func missingScript(program, directory string, args []string) string {
+	if base := filepath.Base(program); base != "node" && base != "nodejs" || len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return ""
+	}
+	path := args[0]
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(directory, path)
+	}
+	for _, suffix := range []string{"", ".js", ".json", ".node"} { // as require does
+		if _, err := os.Stat(path + suffix); err == nil {
+			return ""
+		}
+	}
+	return path
+}
+
 // within says whether path is directory or below it.
 func within(path, directory string) bool {
 	return path == directory || strings.HasPrefix(path, strings.TrimSuffix(directory, "/")+"/")

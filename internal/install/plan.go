@@ -119,6 +119,8 @@ func (m *Machine) strangers(ctx context.Context, want *proposal, have *present) 
 		base := filepath.Base(f.path)
 		switch {
 		case there == nil:
+		case there.masks():
+			return fmt.Errorf("%s is masked: %s", base, m.systemctl("unmask", base))
 		case !there.ours():
 			return fmt.Errorf("%s is there and is not rondo's: choose another --name, or move it away", f.path)
 		case filepath.Ext(base) == ".socket" && !slices.ContainsFunc(have.sockets, func(s *file) bool { return s.path == f.path }):

@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,6 +154,14 @@ func (p *proposal) checkFiles(req Request) error {
 		if l.Kind == settings.KindUDP {
 			return fmt.Errorf("--listen %s: datagram sockets are not served", l)
 		}
+	}
+	return p.checkScript()
+}
+
+// checkScript looks for what the program itself will look for when it starts.
+func (p *proposal) checkScript() error {
+	if path := missingScript(p.app.Program, p.app.Directory, p.app.Args); path != "" {
+		return fmt.Errorf("command: %s: %w", path, fs.ErrNotExist)
 	}
 	in := interpreterOf(p.app.Program)
 	sets := slices.ContainsFunc(p.app.Environment, func(v string) bool { return strings.HasPrefix(v, "PATH=") })

@@ -25,7 +25,8 @@ type Verdict struct {
 	Why     string // of a State that needs it
 }
 
-// VerifyApp gives the state of each file of an app that is installed.
+// VerifyApp gives the state of each unit of an app that is installed. NAME.toml is
+// there to be edited.
 func (m *Machine) VerifyApp(name string) ([]Verdict, error) {
 	have, err := m.find(name)
 	if err != nil {
@@ -35,7 +36,7 @@ func (m *Machine) VerifyApp(name string) ([]Verdict, error) {
 		return nil, m.notInstalled(name)
 	}
 	var list []Verdict
-	for _, f := range have.files() {
+	for _, f := range have.unitFiles() {
 		list = append(list, m.verdict(f, have.service))
 	}
 	return list, nil

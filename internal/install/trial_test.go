@@ -188,3 +188,25 @@ func TestInterpretersOfScripts(t *testing.T) {
 		t.Errorf("interpreterOf nothing = %+v", got)
 	}
 }
+
+func TestAScriptThatNodeWouldNotFind(t *testing.T) {
+	dir, _ := yard(t)
+	for _, row := range []struct {
+		program, args, want string
+	}{
+		{"/usr/bin/node", "a/b/main.js", ""},
+		{"/usr/bin/node", "a/b/main", ""},
+		{"/usr/bin/node", "a", ""},
+		{"/usr/bin/node", dir + "/a/b/main.js x", ""},
+		{"/usr/bin/node", "a/b/min.js x", "a/b/min.js"},
+		{"/usr/bin/nodejs", "x", "x"},
+		{"/usr/bin/node", "--title x y.js", ""},
+		{"/usr/bin/node", "", ""},
+		{"/usr/bin/server", "x.js", ""},
+	} {
+		got := missingScript(row.program, dir, strings.Fields(row.args))
+		if got != row.want && got != filepath.Join(dir, row.want) {
+			t.Errorf("missingScript(%s %s) = %q, want %q", row.program, row.args, got, row.want)
+		}
+	}
+}

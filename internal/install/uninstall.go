@@ -2,9 +2,8 @@ package install
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 )
@@ -109,15 +108,19 @@ func lastLine(f *file) (last string) {
 	return last
 }
 
-// sweepRun removes what a service may leave of its runtime directory: a dynamic
-// user's stays as a link to nothing.
+// sweepRun removes what a stopped service may leave of its runtime directory: all of
+// it when it was about to be restarted, and a link to nothing of a dynamic user's.
+// That of a master which somebody runs by hand under the same name is left.
 func (m *Machine) sweepRun(name string) {
-	path := filepath.Dir(m.Paths.control(name))
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		_ = os.Remove(path) // there is no link, if it fails
+	control := m.Paths.control(name)
+	if conn, err := net.Dial("unix", control); err == nil {
+		conn.Close()
+		return
 	}
-	removeIfEmpty(path)
-	removeIfEmpty(filepath.Dir(path))
+	for _, dir := range []string{filepath.Dir(control), filepath.Join(m.Paths.Run, "private", "rondo", name)} {
+		_ = os.RemoveAll(dir) // what stays goes with the next boot
+		removeIfEmpty(filepath.Dir(dir))
+	}
 }
 
 // sweep removes directories that are empty now, and names a NAME.toml that is not

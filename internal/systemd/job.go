@@ -58,6 +58,18 @@ func (m *Manager) Stop(ctx context.Context, unit string) error {
 	return err
 }
 
+// JobError is of a job that did not end well.
+type JobError struct {
+	Verb   string // start or stop
+	Unit   string
+	Result string // failed, timeout, dependency, canceled, ...
+	scope  Scope
+}
+
+func (e *JobError) Error() string {
+	return fmt.Sprintf("%s %s: the job ended with %q: see %s", e.Verb, e.Unit, e.Result, e.scope.Systemctl("status", e.Unit))
+}
+
 type jobFunc func(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 
 func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) error {
@@ -71,7 +83,7 @@ func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) err
 	select {
 	case how := <-result:
 		if how != "done" {
-			return fmt.Errorf("%s %s: the job ended with %q: see %s", verb, unit, how, m.scope.Systemctl("status", unit))
+			return &JobError{verb, unit, how, m.scope}
 		}
 		return nil
 	case <-ctx.Done():

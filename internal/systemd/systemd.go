@@ -12,8 +12,8 @@
 // # Errors
 //
 // ErrAbsent means that no systemd runs here, or none for this user; ErrNotPermitted
-// that it runs and does not obey this user. Every other error is for people, and
-// says which command would show more.
+// that it runs and does not obey this user; a *JobError is of a job that did not end
+// well. Every other error is for people, and says which command would show more.
 package systemd
 
 import (
