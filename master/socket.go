@@ -267,7 +267,7 @@ func explain(err error, port int) error {
 			return fmt.Errorf("%w: by %s", err, who)
 		}
 	case errors.Is(err, unix.EACCES) && port > 0:
-		return fmt.Errorf("%w: ports below the system's limit need root; have systemd open it in a socket unit, or use a higher port", err)
+		return fmt.Errorf("%w: ports below the system's limit need root; have systemd open it (rondo install), or use a higher port", err)
 	}
 	return err
 }
