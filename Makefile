@@ -11,7 +11,7 @@ FUZZ    ?= 20s
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test soak fuzz deps clean
+.PHONY: build run lint check test e2e soak fuzz deps clean
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -35,6 +35,11 @@ test: deps lint
 	@echo "seed $(RONDO_SEED)"
 	$(GO) test -race -shuffle=on ./...
 
+# What runs whole services: real masters, Node, and booted machines.
+e2e: deps
+	@echo "seed $(RONDO_SEED)"
+	$(GO) test -race -shuffle=on -count=1 ./e2e/...
+
 # Everything, with the counts in full.
 soak: deps
 	@echo "seed $(RONDO_SEED)"
@@ -44,7 +49,7 @@ soak: deps
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$p; \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$p; \
 		done; \
 	done
 
