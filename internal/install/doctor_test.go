@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rondokit/rondo/internal/control"
 	"github.com/rondokit/rondo/internal/systemd"
@@ -175,6 +176,21 @@ func TestDoctorNotesWhatIsNoFault(t *testing.T) {
 	if got := b.doctor(true); got != want {
 		t.Errorf("doctor notes\n%s\nwant\n%s", got, want)
 	}
+	starting, err := b.manager.Unit(t.Context(), "app.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	starting.Active, starting.Status, starting.Since = "activating", "0/2 ready", time.Now()
+	b.manager.also["app.service"] = starting
+	if got := b.doctor(true); !strings.Contains(got, "app.service is starting: 0/2 ready") || b.doctor(false) != "" {
+		t.Errorf("of a start doctor notes %s, and says %s", got, b.doctor(false))
+	}
+	starting.Restarts = 1
+	b.manager.also["app.service"] = starting
+	if got := b.doctor(false); !strings.Contains(got, "app.service does not get ready: 0/2 ready") {
+		t.Errorf("of a start after another doctor says %s", got)
+	}
+	delete(b.manager.also, "app.service")
 	b.Try = func(context.Context, Trial) error { return ErrNotTried }
 	if got := b.doctor(true); !strings.Contains(got, "what alice may read was not looked at: only root can") {
 		t.Errorf("without rights doctor notes %s", got)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/systemd"
@@ -99,6 +100,9 @@ func (m *Machine) failure(u systemd.Unit, app units.App) string {
 	return u.Result
 }
 
+// startsIn is how long a start is no fault: most programs take less.
+const startsIn = 10 * time.Second
+
 // service is the master.
 func (e *examination) service(ctx context.Context) {
 	name := e.name + ".service"
@@ -113,6 +117,8 @@ func (e *examination) service(ctx context.Context) {
 		e.wrong(e.systemctl("start", name), "%s does not run, and no socket starts it", name)
 	case len(e.have.sockets) == 0 && u.FileState == "disabled":
 		e.wrong(e.systemctl("enable", name), "%s runs, and will not after a reboot: it is not enabled", name)
+	case u.Active == "activating" && u.Restarts == 0 && time.Since(u.Since) < startsIn:
+		e.fact("%s is starting: %s", name, u.Status)
 	case u.Active == "activating":
 		e.wrong(e.journal(name), "%s does not get ready: %s", name, u.Status)
 	}

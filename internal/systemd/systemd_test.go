@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	godbus "github.com/godbus/dbus/v5"
 )
@@ -72,13 +73,14 @@ func TestAUnitIsRead(t *testing.T) {
 		"Result": godbus.MakeVariant("trigger-limit-hit"), "StatusText": godbus.MakeVariant("generation 1"),
 		"LoadError": godbus.MakeVariant(struct{ Name, Message string }{"org.x", "no such thing"}),
 		"Listen":    godbus.MakeVariant([]struct{ Kind, Address string }{{"Stream", "[::]:80"}, {"Stream", "/run/x"}}),
-		"NRestarts": godbus.MakeVariant(uint32(3)),
+		"NRestarts": godbus.MakeVariant(uint32(3)), "StateChangeTimestamp": godbus.MakeVariant(uint64(1700000000000001)),
 	}}})
 	got, err := f.connect().Unit(t.Context(), "app.socket")
 	want := Unit{
 		Name: "app.socket", Load: "bad-setting", LoadError: "no such thing", Active: "failed", Sub: "failed", FileState: "enabled",
 		Fragment: "/etc/systemd/system/app.socket", DropIns: []string{"/etc/systemd/system/app.socket.d/override.conf"},
 		NeedsReload: true, Result: "trigger-limit-hit", Status: "generation 1", Listen: []Listen{{"Stream", "[::]:80"}, {"Stream", "/run/x"}},
+		Restarts: 3, Since: time.UnixMicro(1700000000000001),
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Unit = %+v, %v, want %+v", got, err, want)

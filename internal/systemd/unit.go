@@ -1,6 +1,9 @@
 package systemd
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Unit is what the manager knows of a unit.
 type Unit struct {
@@ -11,11 +14,13 @@ type Unit struct {
 	FileState   string // enabled, disabled, static, ...
 	Fragment    string // the unit file; empty when there is none
 	DropIns     []string
-	NeedsReload bool     // its files changed since they were read
-	Result      string   // of a socket or service: success, or what failed
-	Status      string   // of a service: what it said last
-	Listen      []Listen // of a socket
-	FDName      string   // of a socket: what its descriptors are called
+	NeedsReload bool      // its files changed since they were read
+	Result      string    // of a socket or service: success, or what failed
+	Status      string    // of a service: what it said last
+	Restarts    int       // of a service, by the manager itself
+	Since       time.Time // Active or Sub changed
+	Listen      []Listen  // of a socket
+	FDName      string    // of a socket: what its descriptors are called
 }
 
 // Listen is one address of a socket unit.
@@ -31,6 +36,11 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 		Name: name, Load: str(p["LoadState"]), Active: str(p["ActiveState"]), Sub: str(p["SubState"]),
 		FileState: str(p["UnitFileState"]), Fragment: str(p["FragmentPath"]),
 		Result: str(p["Result"]), Status: str(p["StatusText"]), FDName: str(p["FileDescriptorName"]),
+	}
+	restarts, _ := p["NRestarts"].(uint32)
+	u.Restarts = int(restarts)
+	if since, _ := p["StateChangeTimestamp"].(uint64); since != 0 {
+		u.Since = time.UnixMicro(int64(since))
 	}
 	u.DropIns, _ = p["DropInPaths"].([]string)
 	u.NeedsReload, _ = p["NeedDaemonReload"].(bool)
