@@ -71,7 +71,9 @@ func rolling(t *testing.T, s *service, reloads int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after != before {
+	// The counters are the whole host's: beside the tests of other packages they tell
+	// nothing, and a lost SYN shows in the ledger as a connect of a second.
+	if soak && after != before {
 		t.Errorf("listen queues overflowed: %+v, before %+v", after, before)
 	}
 	st := s.status()
