@@ -1,0 +1,89 @@
+//go:build linux
+
+package e2e
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rondokit/rondo/e2e/machine"
+	"github.com/rondokit/rondo/master"
+)
+
+func TestWatchdogRestartsAStoppedMaster(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.Expect("watchdog")
+		h.Expect("watchdog result")
+		h.program(ledgerServer(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "2")
+		h.WriteFile("/etc/systemd/system/app.service.d/watchdog.conf", 0o644, "[Service]\nWatchdogSec=2s\n")
+		h.Must("systemctl", "daemon-reload")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		before := h.status()
+		h.Must("kill", "-STOP", strconv.Itoa(before.PID))
+		got := h.connect("tcp", "127.0.0.1:8080") // which waits in the socket
+		p := h.Await("app.service", func(p map[string]string) bool {
+			return p["NRestarts"] == "1" && p["ActiveState"] == "active"
+		}, "ActiveState", "NRestarts", "MainPID")
+		if a := <-got; a.err != nil {
+			t.Errorf("the connection that waited: %v", a.err)
+		}
+		after := h.status()
+		if strconv.Itoa(after.PID) != p["MainPID"] || after.PID == before.PID {
+			t.Errorf("master %d, then %d, and the service says %v", before.PID, after.PID, p)
+		}
+		for _, w := range before.Workers {
+			if host := h.HostPID(w.PID); host != 0 {
+				t.Errorf("worker %d of the killed master lives", w.PID)
+			}
+		}
+		if p := h.Show("app.socket", "ActiveState", "Result"); p["ActiveState"] != "active" || p["Result"] != "success" {
+			t.Errorf("app.socket is %v", p)
+		}
+		h.get("tcp", "127.0.0.1:8080")
+	})
+}
+
+func TestKilledWorkerIsReplacedWhileTheOthersLive(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.Expect("worker killed")
+		h.program(ledgerServer(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "3")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		before := h.status()
+		victim := before.Workers[1]
+		h.Must("kill", "-KILL", strconv.Itoa(victim.PID))
+		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
+			return strings.HasPrefix(e.Message, "worker became ready worker=4 ")
+		})
+		for range 10 {
+			h.get("tcp", "127.0.0.1:8080")
+		}
+		after := h.status()
+		if after.PID != before.PID || len(after.Workers) != 3 {
+			t.Fatalf("status %+v, was %+v", after, before)
+		}
+		for _, w := range after.Workers {
+			if w.Slot == victim.Slot {
+				if w.PID == victim.PID || w.Restarts != 1 || w.LastExit == nil || w.LastExit.Signal == nil || *w.LastExit.Signal != "SIGKILL" {
+					t.Errorf("the killed worker's successor is %+v, last exit %+v", w, w.LastExit)
+				}
+				continue
+			}
+			if !slices.ContainsFunc(before.Workers, func(b master.Worker) bool { return b.PID == w.PID && b.ID == w.ID }) || w.Restarts != 0 {
+				t.Errorf("worker %+v did not live on", w)
+			}
+		}
+		out, err := h.rondo("status", "app")
+		if err != nil || !strings.Contains(out, "was killed by SIGKILL") {
+			t.Errorf("rondo status tells %s, %v", out, err)
+		}
+		if p := h.Show("app.service", "ActiveState", "NRestarts", "OOMPolicy"); p["ActiveState"] != "active" || p["NRestarts"] != "0" || p["OOMPolicy"] != "continue" {
+			t.Errorf("app.service is %v", p)
+		}
+	})
+}
