@@ -105,6 +105,12 @@ func (t *table) snapshot() Status {
 			State: w.state.String(), Want: w.want.String(), AgeS: time.Duration(t.now - w.since).Seconds(),
 			HandedOver: w.handedOver, InFlight: w.inFlight, Restarts: w.slot.restarts, LastExit: w.slot.lastExit.public()})
 	}
+	for _, slot := range t.slots {
+		if slot.current == nil && slot.next == nil { // waits for its next start; how the last one ended must be seen
+			s.Workers = append(s.Workers, Worker{Slot: slot.index, Generation: t.generation, State: "exited", Want: up.String(),
+				Restarts: slot.restarts, LastExit: slot.lastExit.public()})
+		}
+	}
 	slices.SortFunc(s.Workers, func(a, b Worker) int {
 		if a.Slot != b.Slot {
 			return a.Slot - b.Slot

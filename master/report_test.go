@@ -102,3 +102,16 @@ func TestListenersAreNamedAsNodeNamesHandles(t *testing.T) {
 		t.Errorf("keyText of a listener of our own = %q, want %q", got, want)
 	}
 }
+
+func TestASlotThatWaitsShowsHowItsWorkerEnded(t *testing.T) {
+	s, _ := serve(t, 2)
+	s.exits(s.peer(1), exit{code: 3, reason: "exited with code 3"})
+	all := s.t.snapshot().Workers
+	if len(all) != 2 {
+		t.Fatalf("%d workers in status, want both slots: %+v", len(all), all)
+	}
+	w := all[1]
+	if w.Slot != 1 || w.ID != 0 || w.PID != 0 || w.State != "exited" || w.Want != "up" || w.LastExit == nil || *w.LastExit.Code != 3 {
+		t.Errorf("the waiting slot is %+v, want slot 1, exited, wanted up, last exit 3", w)
+	}
+}

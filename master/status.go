@@ -42,7 +42,8 @@ type Counters struct {
 	ClosedUndelivered uint64 `json:"closed_undelivered"`
 }
 
-// Worker is one worker process.
+// Worker is one worker process; or a slot that waits to start its next one, which is
+// "exited", wanted "up", and has no id and no pid.
 type Worker struct {
 	ID         int     `json:"id"`
 	Slot       int     `json:"slot"`

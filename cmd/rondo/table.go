@@ -83,7 +83,7 @@ func workerRows(workers []master.Worker) [][]string {
 		if w.LastExit != nil {
 			last = w.LastExit.Reason
 		}
-		rows = append(rows, []string{strconv.Itoa(w.Slot), strconv.Itoa(w.ID), strconv.Itoa(w.PID), strconv.Itoa(w.Generation),
+		rows = append(rows, []string{strconv.Itoa(w.Slot), numberOrNone(w.ID), numberOrNone(w.PID), strconv.Itoa(w.Generation),
 			w.State, age(w.AgeS), strconv.FormatUint(w.HandedOver, 10), strconv.Itoa(w.InFlight), strconv.Itoa(w.Restarts), orDash(last)})
 	}
 	return rows
@@ -123,4 +123,12 @@ func table(b *bytes.Buffer, rows [][]string) {
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	w.Flush() // into b, which takes everything
+}
+
+// numberOrNone is a dash for a slot that waits for its next worker.
+func numberOrNone(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
 }
