@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rondokit/rondo/e2e/machine"
 )
@@ -22,10 +23,15 @@ type answer struct {
 }
 
 // connect makes a connection with a request on it and returns. The answer comes
-// when it comes: one for each call.
+// when it comes, or an error after patience.
 func (h *host) connect(network, address string) <-chan answer {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	return h.connectFor(patience, network, address)
+}
+
+func (h *host) connectFor(limit time.Duration, network, address string) <-chan answer {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), limit)
 	h.t.Cleanup(cancel)
 	conn, err := h.Dial(ctx, network, address)
 	if err != nil {
