@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,15 +50,64 @@ func TestWatchdogRestartsAStoppedMaster(t *testing.T) {
 }
 
 func TestKilledWorkerIsReplacedWhileTheOthersLive(t *testing.T) {
+	testKilled(t, func(_ *testing.T, h *host, pid int) { h.Must("kill", "-KILL", strconv.Itoa(pid)) })
+}
+
+// A machine has no memory controller, so the limit is one of the host's, in the old
+// hierarchy: it is of the worker alone.
+func TestWorkerOutOfMemoryIsReplacedWhileTheOthersLive(t *testing.T) {
+	const hierarchy = "/sys/fs/cgroup/memory"
+	if _, err := os.Stat(filepath.Join(hierarchy, "memory.limit_in_bytes")); err != nil {
+		need(t, "a memory controller in the old hierarchy of cgroups", err)
+	}
+	testKilled(t, func(t *testing.T, h *host, pid int) {
+		group, err := os.MkdirTemp(hierarchy, "rondo-e2e-")
+		if err != nil {
+			need(t, "a cgroup with a limit of memory", err)
+		}
+		t.Cleanup(func() {
+			if err := os.Remove(group); err != nil {
+				t.Error(err)
+			}
+		})
+		write := func(file, text string) {
+			t.Helper()
+			if err := os.WriteFile(filepath.Join(group, file), []byte(text), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("memory.limit_in_bytes", strconv.Itoa(64<<20))
+		write("cgroup.procs", strconv.Itoa(h.HostPID(pid)))
+		h.Must("kill", "-USR2", strconv.Itoa(pid))
+		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
+			return strings.HasPrefix(e.Message, "worker died ")
+		})
+		b, err := os.ReadFile(filepath.Join(group, "memory.oom_control"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "oom_kill 1\n") {
+			t.Errorf("the kernel killed nobody for its memory: %s", b)
+		}
+	})
+}
+
+// testKilled kills one of three workers.
+func testKilled(t *testing.T, kill func(t *testing.T, h *host, pid int)) {
+	t.Helper()
 	onBooted(t, func(t *testing.T, h *host) {
 		h.Expect("worker killed")
-		h.program(ledgerServer(t, "3000"))
+		h.program(ledgerServer(t, "3000") + `
+process.on('SIGUSR2', () => { // 256 MiB
+  const all = [];
+  while (all.length < 16) all.push(Buffer.alloc(1 << 24, 1));
+});`)
 		h.install("--listen", "8080=3000", "--workers", "3")
 		h.get("tcp", "127.0.0.1:8080")
 		h.started()
 		before := h.status()
 		victim := before.Workers[1]
-		h.Must("kill", "-KILL", strconv.Itoa(victim.PID))
+		kill(t, h, victim.PID)
 		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
 			return strings.HasPrefix(e.Message, "worker became ready worker=4 ")
 		})
