@@ -82,6 +82,7 @@ for (const port of [3000, 3001]) require('http').createServer((q, r) => r.end('`
 		for _, want := range []string{"old", "new"} {
 			program(want)
 			if want == "new" {
+				run("systemctl", "--user", "start", "app.service") // which waits until every worker is ready
 				run("/usr/local/bin/rondo", "reload", "app")
 				program("newest")
 				run("systemctl", "--user", "reload", "app.service")
