@@ -177,7 +177,7 @@ func TestFreshMachineServesFromTheFirstConnection(t *testing.T) {
 func TestReloadRestartAndStopUnderSystemdLoseNothing(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
 		h.program(ledgerServer(t, "3000"))
-		h.install("--listen", "8080=3000", "--workers", "2")
+		h.install("--listen", "8080=3000", "--workers", "2", "--drain-timeout", "5s")
 		h.get("tcp", "127.0.0.1:8080")
 		h.started()
 		stop := h.loads()

@@ -14,6 +14,12 @@ var allowed = []allowance{
 			"as in a container; the bus does with what it has",
 	},
 	{
+		identifier: "app",
+		message:    `^drain ended by drain-timeout worker=\d+ slot=\d+ pid=\d+ generation=\d+ took=\d+s$`,
+		reason: "a Node server does not end a kept connection that is busy when it closes: a client that goes on using " +
+			"it holds the worker until drain-timeout, which is cut and not lost",
+	},
+	{
 		name:       "worker died",
 		identifier: "app",
 		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="exited with code \d+" output=""$`,
