@@ -97,7 +97,7 @@ func (s *stage) checkDeadlines() {
 	}
 }
 
-// deadlines gives, in words of DESIGN.md and not by the table's own lists, what
+// deadlines gives, in words of the design and not by the table's own lists, what
 // must happen when.
 func (s *stage) deadlines() map[string]instant {
 	t := s.t

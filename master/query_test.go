@@ -58,7 +58,7 @@ func named(name string) *wire.Query {
 	return &wire.Query{FD: -1, Name: name}
 }
 
-// Every rule of DESIGN.md, "Handles map".
+// Every rule by which a query finds its listeners.
 func TestAQueryFindsItsSockets(t *testing.T) {
 	for _, row := range []struct {
 		name    string

@@ -58,7 +58,7 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 	step("reloaded", "generation 2: 2/2 ready, 0 conn/s, 0 waiting; last reload ok "+at)
 }
 
-// The fields of DESIGN.md, "Control"; unknown is null.
+// The fields that readers of the JSON rely on; unknown is null.
 func TestTheSnapshotIsWhatStatusShows(t *testing.T) {
 	s, l := serve(t, 2)
 	s.arrive(l, 3)

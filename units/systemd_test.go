@@ -81,7 +81,7 @@ func TestVerifyIsSilent(t *testing.T) {
 	}
 }
 
-// maxExposure is what DESIGN.md promises of the default.
+// maxExposure is what the default sandbox promises.
 const maxExposure = "20" // tenths
 
 func TestDefaultExposureIsAtMostTwo(t *testing.T) {
