@@ -286,6 +286,35 @@ func TestAListenThatMeansNoPassedSocketIsAnError(t *testing.T) {
 	}
 }
 
+// By name they are of two kinds only when they are there.
+func TestPassedSocketsOfTwoKindsAreNotMappedToOneAddress(t *testing.T) {
+	for text, refused := range map[string]bool{
+		"fd:web=3000 fd:app=3000":           true,
+		"fd:both=3000":                      true,
+		"fd:web=/x fd:app=/x":               true,
+		"80=3000 fd:app=127.0.0.1:3000":     true,
+		"fd:web=3000 fd:app=3001":           false,
+		"fd:web=3000 fd:app=/run/app":       false,
+		"fd:web=3000 80=3000 [::1]:81=3000": false,
+	} {
+		s := newStage(t, standard(1))
+		for _, l := range []*listener{tcp("web", "[::]:80"), ux("app", "/run/app"), tcp("both", "[::1]:81"), ux("both", "/run/both")} {
+			s.add(l)
+		}
+		var specs []settings.Listen
+		for one := range strings.FieldsSeq(text) {
+			spec, err := settings.ParseListen(one)
+			if err != nil {
+				t.Fatal(err)
+			}
+			specs = append(specs, spec)
+		}
+		if err := s.t.configure(specs); (err != nil) != refused || refused && !strings.Contains(err.Error(), "are sockets of two kinds for one address of the program") {
+			t.Errorf("%s: %v, want it refused: %v", text, err, refused)
+		}
+	}
+}
+
 func TestPassedSocketsThatNobodyAsksForAreWarnedAbout(t *testing.T) {
 	s := newStage(t, standard(1))
 	s.web()

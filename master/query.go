@@ -451,5 +451,22 @@ func (t *table) configure(list []settings.Listen) error {
 			errs = append(errs, fmt.Errorf("--listen %s: no such socket was passed; passed are: %s", spec, t.names()))
 		}
 	}
+	errs = append(errs, settings.CheckWants(t.mappings())) // the kind of a fd:NAME is known only now
 	return errors.Join(errs...)
+}
+
+// mappings are what the listeners are mapped to, each as a --listen would say it.
+func (t *table) mappings() []settings.Listen {
+	var list []settings.Listen
+	for _, l := range t.listeners {
+		spec := settings.Listen{Name: l.name, Kind: settings.KindTCP, IP: l.ip, Port: uint16(l.port)}
+		if l.network == "unix" {
+			spec = settings.Listen{Name: l.name, Kind: settings.KindUnix, Path: l.path}
+		}
+		for _, want := range l.wants {
+			spec.Want = &want
+			list = append(list, spec)
+		}
+	}
+	return list
 }

@@ -279,7 +279,10 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"--write: stat /nowhere":                                func(r *Request) { r.App.Writes = []string{"/nowhere"} },
 		`Environment: "x" is not NAME=VALUE`:                    func(r *Request) { r.App.Environment = []string{"x"} },
 		"has no no-such-interpreter: begin the command with it": func(r *Request) { r.Command = []string{"./env.js"} },
-		"are on the same address":                               func(r *Request) { r.Flags["listen"] = []string{"8080", "127.0.0.1:8080"} },
+		"sockets of two kinds for one address of the program": func(r *Request) {
+			r.Flags["listen"] = []string{"web@8080", "app@unix:/run/app", "fd:web=3000", "fd:app=3000"}
+		},
+		"are on the same address": func(r *Request) { r.Flags["listen"] = []string{"8080", "127.0.0.1:8080"} },
 	} {
 		b.refuses(want, with(change))
 	}

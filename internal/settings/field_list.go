@@ -66,7 +66,7 @@ func (f *listenField) add(text string) error {
 	return err
 }
 
-// check finds a socket said twice: the second could only fail to bind.
+// check finds a socket said twice: the second could only fail to bind. And as CheckWants.
 func (f *listenField) check() error {
 	seen := make(map[Listen]Listen)
 	for _, l := range *f {
@@ -77,6 +77,6 @@ func (f *listenField) check() error {
 		}
 		seen[socket] = l
 	}
-	return nil
+	return CheckWants(*f)
 }
 func (f *listenField) String() string { return fmt.Sprint([]Listen(*f)) }

@@ -35,13 +35,14 @@ func TestAWrongFileIsToldByLineAndKey(t *testing.T) {
 		"\nlisten = [\"80x\"]":           `a.toml:2: LISTEN "80x": PORT at column 1`,
 		"listen = [80]":                  `a.toml:1: listen: 80 is not a string or a table`,
 		"listen = [\"80\", \"80=3000\"]": `a.toml:1: listen: "80" and "80=3000" are the same socket`,
-		"[[listen]]\naddress = \"80\"\n[[listen]]\n\nadress = \"81\"": `a.toml:5: unknown key "adress": did you mean "address"?`,
-		"[[listen]]\n\n[[listen]]\naddress = \"80\"":                  `a.toml:1: listen: a table without address`,
-		"[[listen]]\naddress = \"80x\"":                               `a.toml:2: address "80x": PORT at column 1 "80x" is not a number`,
-		"[[listen]]\naddress = \"80\"\nworker = \"a\"":                `a.toml:3: worker "a": WANT at column 1 "a" is not a number`,
-		"[[listen]]\naddress = \"80\"\nname = \"1\"":                  `a.toml:3: name "1": NAME at column 1 is all digits`,
-		"[[listen]]\naddress = true":                                  `a.toml:2: address: true is not a string`,
-		"listen = [{address = \"80x\"}]":                              `a.toml:1: address "80x": PORT`,
+		"\n[[listen]]\naddress = 80\nworker = 1\n[[listen]]\naddress = \"unix:/x\"\nworker = 1": `a.toml:2: listen: "80=1" and "unix:/x=1" are sockets of two kinds`,
+		"[[listen]]\naddress = \"80\"\n[[listen]]\n\nadress = \"81\"":                           `a.toml:5: unknown key "adress": did you mean "address"?`,
+		"[[listen]]\n\n[[listen]]\naddress = \"80\"":                                            `a.toml:1: listen: a table without address`,
+		"[[listen]]\naddress = \"80x\"":                                                         `a.toml:2: address "80x": PORT at column 1 "80x" is not a number`,
+		"[[listen]]\naddress = \"80\"\nworker = \"a\"":                                          `a.toml:3: worker "a": WANT at column 1 "a" is not a number`,
+		"[[listen]]\naddress = \"80\"\nname = \"1\"":                                            `a.toml:3: name "1": NAME at column 1 is all digits`,
+		"[[listen]]\naddress = true":                                                            `a.toml:2: address: true is not a string`,
+		"listen = [{address = \"80x\"}]":                                                        `a.toml:1: address "80x": PORT`,
 	} {
 		var s Settings
 		err := parseFile(&s, "a.toml", []byte(doc))

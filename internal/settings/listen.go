@@ -70,6 +70,35 @@ func (l Listen) String() string {
 	return b.String()
 }
 
+// CheckWants refuses a TCP and a unix socket that are mapped to one address of the
+// program, which then could listen on neither: it is told of one kind of address.
+// Sockets of the same kind may share one.
+func CheckWants(list []Listen) error {
+	for i, l := range list {
+		for _, other := range list[:i] {
+			kinds := [2]Kind{other.Kind, l.Kind}
+			mixed := kinds == [2]Kind{KindTCP, KindUnix} || kinds == [2]Kind{KindUnix, KindTCP}
+			if mixed && l.Want != nil && other.Want != nil && l.Want.overlaps(*other.Want) {
+				return fmt.Errorf("%q and %q are sockets of two kinds for one address of the program: map one of them to another, and have the program listen on both", other, l)
+			}
+		}
+	}
+	return nil
+}
+
+// overlaps says whether the program can ask for an address that both stand for.
+func (w Want) overlaps(other Want) bool {
+	switch {
+	case w.Path != "" || other.Path != "":
+		return w.Path == other.Path
+	case w.Port != other.Port:
+		return false
+	case !w.IP.IsValid() || !other.IP.IsValid():
+		return true
+	}
+	return w.IP.Unmap() == other.IP.Unmap() || w.IP.IsUnspecified() && other.IP.IsUnspecified()
+}
+
 // String is w as the WANT of a LISTEN.
 func (w Want) String() string {
 	if w.Path != "" {

@@ -89,6 +89,40 @@ func TestParseListenSaysWhichPartWhereAndWhatWouldBeRight(t *testing.T) {
 	}
 }
 
+func TestSocketsOfTwoKindsAreNotMappedToOneAddress(t *testing.T) {
+	for _, row := range []struct {
+		a, b    string
+		refused bool
+	}{
+		{"80=3000", "unix:/run/x=3000", true},
+		{"80=/run/y", "unix:/run/x=/run/y", true},
+		{"80=3000", "unix:/run/x=127.0.0.1:3000", true},
+		{"80=0.0.0.0:3000", "unix:/run/x=[::]:3000", true},
+		{"80=[::1]:3000", "unix:/run/x=[::1]:3000", true},
+		{"80=127.0.0.1:3000", "unix:/run/x=[::1]:3000", false},
+		{"80=3000", "unix:/run/x=3001", false},
+		{"80=3000", "unix:/run/x=/3000", false},
+		{"80=3000", "unix:/run/x", false},
+		{"3000", "unix:/run/x=3000", false}, // an explicit mapping goes first
+		{"80=3000", "127.0.0.1:81=3000", false},
+		{"unix:/run/x=3000", "unix:/run/y=3000", false},
+		{"80=3000", "udp:80=3000", false}, // which is not served at all
+		{"80=3000", "fd:x=3000", false},   // whose kind the master will know
+	} {
+		for _, flags := range [][]string{{row.a, row.b}, {"1=1", row.b, row.a}} {
+			_, err := Sources{Command: []string{"x"}, Flags: map[string][]string{"listen": flags}}.Load()
+			if (err != nil) != row.refused {
+				t.Errorf("%q: %v, want it refused: %v", flags, err, row.refused)
+			}
+		}
+	}
+	_, err := Sources{Command: []string{"x"}, Flags: map[string][]string{"listen": {"80=3000", "web@unix:/run/x=3000"}}}.Load()
+	want := `--listen: "80=3000" and "web@unix:/run/x=3000" are sockets of two kinds for one address of the program: map one of them to another, and have the program listen on both`
+	if err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+}
+
 func FuzzParseListen(f *testing.F) {
 	for _, s := range []string{"80", "a@127.0.0.1:80=3000", "[::1%e]:80=/x", "udp:53", "unix:@a", "fd:x=1", "=@:[]"} {
 		f.Add(s)
