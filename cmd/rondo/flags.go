@@ -14,10 +14,20 @@ func addSettings(flags *pflag.FlagSet, texts map[string][]string) {
 		if key.Form == settings.Words {
 			continue // COMMAND is what follows the flags
 		}
-		f := flags.VarPF(&settingFlag{key, texts}, key.Name, "", key.Usage+" ["+key.Variable()+"]")
+		f := flags.VarPF(&settingFlag{key, texts}, key.Name, "", key.Usage)
 		f.DefValue = key.Default
 		if key.Form == settings.Switch {
 			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// nameVariables has the help tell the variable of each setting, for a command that
+// reads the environment.
+func nameVariables(flags *pflag.FlagSet) {
+	for _, key := range settings.Keys() {
+		if f := flags.Lookup(key.Name); f != nil {
+			f.Usage += " [" + key.Variable() + "]"
 		}
 	}
 }

@@ -41,6 +41,7 @@ func newRun() *cobra.Command {
 	flags.StringVar(&src.File, "config", "", "`FILE` with settings, NAME.toml")
 	flags.BoolVar(&check, "check", false, "only say whether the settings are right and fit the passed sockets")
 	addSettings(flags, src.Flags)
+	nameVariables(flags)
 	return cmd
 }
 

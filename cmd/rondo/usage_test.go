@@ -58,6 +58,8 @@ func TestBadInputIsOneLineAndTheDocumentedCode(t *testing.T) {
 		{"run --check --config key.toml", 1, `key.toml:2: unknown key "worker"`},
 		{"run --check -- nowhere-to-be-found", 1, "was not found in PATH"},
 
+		{"run --check --listen 80=3000 --listen unix:/run/x=3000 -- sh", 1, `--listen: "80=3000" and "unix:/run/x=3000" are sockets of two kinds`},
+		{"run --listen 80=3000 --listen unix:/run/x=3000 -- sh", 1, `--listen: "80=3000" and "unix:/run/x=3000" are sockets of two kinds`},
 		{"reload", 1, "no rondo is running: looked at "},
 		{"reload app", 1, `no rondo "app" is running: looked at `},
 		{"reload a b", 2, "rondo reload takes one NAME, not 2 arguments, like: rondo reload app"},
@@ -97,6 +99,16 @@ func TestHelpAndVersionAreDone(t *testing.T) {
 		r := h.rondo(strings.Fields(args)...)
 		if r.code != 0 || !strings.Contains(r.stdout, want) || r.stderr != "" {
 			t.Errorf("rondo %s = %d, stdout %.80q, stderr %q, want 0 and %q", args, r.code, r.stdout, r.stderr, want)
+		}
+	}
+}
+
+func TestOnlyWhoReadsTheEnvironmentNamesVariables(t *testing.T) {
+	h := newHome(t)
+	for args, want := range map[string]bool{"run --help": true, "install --help": false, "units generate --help": false} {
+		r := h.rondo(strings.Fields(args)...)
+		if got := strings.Contains(r.stdout, "[RONDO_"); got != want || !strings.Contains(r.stdout, "--drain-timeout TIME") {
+			t.Errorf("rondo %s names variables: %v, want %v\n%s", args, got, want, r.stdout)
 		}
 	}
 }
