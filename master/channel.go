@@ -33,6 +33,8 @@ type proc struct {
 	paused  bool     // too much waits: nothing is read
 	waiting bool     // in loop.waiting: lines that have been read are for the next turn
 	dead    bool     // the process has ended: nothing is written any more
+	killed  bool     // by us
+	untold  int      // kills for want of memory, before it was started
 	left    int      // bytes that it left behind, to be read before it is done with
 	early   []signal // sent before there was a process
 	tail    *tail

@@ -44,6 +44,7 @@ type loop struct {
 	ctx          context.Context // of Config.Next; ends with the loop
 	cancel       context.CancelFunc
 	procs        map[int]*proc // by worker id
+	oom          oomWatch
 
 	pending  []event     // raised by effects, applied after them
 	toAccept []*listener // likewise
@@ -65,7 +66,7 @@ type loop struct {
 
 func newLoop(m *Master) (*loop, error) {
 	l := &loop{m: m, cfg: &m.cfg, began: time.Now(), now: 1,
-		listeners: map[int]*listener{}, procs: map[int]*proc{}, maxListeners: maxListeners()}
+		listeners: map[int]*listener{}, procs: map[int]*proc{}, maxListeners: maxListeners(), oom: oomWatch{file: sys.OOMFile()}}
 	t, err := configured(l.cfg)
 	if err != nil {
 		return nil, err
@@ -464,6 +465,7 @@ func (l *loop) signal(p *proc, s signal) {
 	case sigTerm:
 		err = p.process.Signal(syscall.SIGTERM)
 	case sigKill:
+		p.killed = true
 		err = p.process.Signal(syscall.SIGKILL)
 		p.process.KillGroup()
 	}

@@ -49,7 +49,7 @@ next:
 
 // spawn starts w's process on a goroutine: fork takes a while, and connections do not wait for it.
 func (l *loop) spawn(w *worker) {
-	p := &proc{worker: w, channel: -1, reader: wire.NewReader(w.cfg.MaxMessage), tail: &tail{}}
+	p := &proc{worker: w, channel: -1, reader: wire.NewReader(w.cfg.MaxMessage), tail: &tail{}, untold: l.oom.untold()}
 	l.procs[w.id] = p
 	env, cfg, slot := l.cfg.Env, w.cfg, w.slot.index
 	l.helpers.Go(func() { // ends when the process has been started
@@ -154,9 +154,12 @@ func (l *loop) exited(p *proc) {
 		panic(fmt.Sprintf("master: cannot reap %s: %v", p.worker, err))
 	}
 	p.process = nil
+	e := describe(status)
+	if status.Signal() == syscall.SIGKILL && !p.killed {
+		l.oom.explain(&e, p.untold)
+	}
 	journal, name, slot := l.cfg.Journal != "", l.cfg.Name, p.worker.slot.index
 	l.helpers.Go(func() { // ends when the output has, or soon after
-		e := describe(status)
 		e.output = p.tail.wait()
 		if journal {
 			e.hint = fmt.Sprintf("journalctl -t %s/%d -n %d", name, slot, tailLines)
