@@ -18,7 +18,7 @@ func newDoctor() *cobra.Command {
 		Long:    "Doctor changes nothing. It exits 0 when nothing is wrong, and 1 otherwise. Run it as root to have all looked at.",
 		Example: "sudo rondo doctor app",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return m.withMachine(cmd.Context(), false, func(ctx context.Context) error {
+			return m.withMachine(cmd, false, func(ctx context.Context) error {
 				return examine(ctx, m.Machine, names, cmd.OutOrStdout())
 			})
 		},

@@ -49,7 +49,7 @@ func newInstall() *cobra.Command {
 				return usageError{errors.New("install: no command: say what to run, as in: sudo rondo install --name app --listen 80=3000 -- node server.js")}
 			}
 			in.req.Command = args
-			return in.withMachine(cmd.Context(), !in.dryRun, in.install)
+			return in.withMachine(cmd, !in.dryRun, in.install)
 		},
 	}
 	flags := cmd.Flags()
@@ -96,9 +96,10 @@ func (m *machine) scope() systemd.Scope {
 }
 
 // withMachine connects to the manager and does what is to be done, which SIGINT
-// and SIGTERM interrupt in an orderly way.
-func (m *machine) withMachine(ctx context.Context, changes bool, do func(context.Context) error) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+// and SIGTERM interrupt in an orderly way. What changes the machine is done by one
+// process at a time.
+func (m *machine) withMachine(cmd *cobra.Command, changes bool, do func(context.Context) error) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	manager, err := systemd.Connect(ctx, m.scope())
 	if err != nil {
@@ -114,6 +115,15 @@ func (m *machine) withMachine(ctx context.Context, changes bool, do func(context
 		return err
 	}
 	m.Manager = manager
+	if changes {
+		unlock, err := m.Lock(ctx, func(who string) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "rondo: waiting for another rondo (%s), which changes this machine\n", who)
+		})
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	return do(ctx)
 }
 
@@ -210,7 +220,7 @@ func (in *installing) refresh(cmd *cobra.Command, names []string) error {
 			return usageError{fmt.Errorf("install: --refresh takes names of apps: %w", err)}
 		}
 	}
-	return in.withMachine(cmd.Context(), !in.dryRun, func(ctx context.Context) error {
+	return in.withMachine(cmd, !in.dryRun, func(ctx context.Context) error {
 		if err := install.CheckRondo(in.rondo, in.scope()); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func newUninstall() *cobra.Command {
 		Example: "sudo rondo uninstall app",
 		Args:    usageArgs(cobra.ExactArgs(1), "a NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return m.withMachine(cmd.Context(), true, func(ctx context.Context) error {
+			return m.withMachine(cmd, true, func(ctx context.Context) error {
 				r, err := m.Uninstall(ctx, args[0])
 				for _, what := range r.Removed {
 					edited := ""
