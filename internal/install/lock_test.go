@@ -68,6 +68,27 @@ func TestWhoWaitsForTheLockIsToldForWhom(t *testing.T) {
 	unlock()
 }
 
+// Who opened the file before its holder removed it has a lock that nobody else sees.
+func TestTheLockOfARemovedFileIsNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if locked, err := lockFile(f); !locked || err != nil {
+		t.Errorf("lockFile = %v, %v, want it locked", locked, err)
+	}
+	for _, change := range []func() error{func() error { return os.Remove(path) }, func() error { return os.WriteFile(path, nil, 0o600) }} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if locked, err := lockFile(f); locked || err != nil {
+			t.Errorf("lockFile of a file that is gone, or another's = %v, %v", locked, err)
+		}
+	}
+}
+
 func TestALockThatCannotBeMadeIsAnError(t *testing.T) {
 	m := locker(t)
 	path := filepath.Join(m.Paths.Run, "rondo-install.lock")
