@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,4 +150,42 @@ func TestUnitsThatTheManagerCannotUseAreTakenBack(t *testing.T) {
 			t.Errorf("Apply = %v, want %q", err, want)
 		}
 	}
+}
+
+func TestAUnixSocketThatCannotBeOpenedIsToldWithWhy(t *testing.T) {
+	b := newBench(t, systemd.User, 257) // who may try what the manager may
+	file := filepath.Join(b.dir, "file")
+	b.write(file, "", 0o644)
+	for path, want := range map[string]string{
+		filepath.Join(file, "x.sock"):                    "app.socket: unix:" + file + "/x.sock=3000: listen unix " + file + "/x.sock: bind: not a directory: choose a path",
+		filepath.Join(file, "below", "x.sock"):           "app.socket: unix:" + file + "/below/x.sock=3000: mkdir " + file + "/below: not a directory: choose a path",
+		filepath.Join(b.dir, "new", "below", "new.sock"): "app.socket: it could not open what it listens on: see journalctl --user",
+	} {
+		p, err := b.Plan(t.Context(), b.request("listen=unix:"+path+"=3000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := b.snapshot()
+		b.Manager = failing{b.manager}
+		if _, err = b.Apply(t.Context(), p); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Apply = %v, want %s", err, want)
+		}
+		if after := b.snapshot(); after != before {
+			t.Errorf("it left\n%s", changed(before, after))
+		}
+		b.Manager = b.manager
+	}
+}
+
+// failing cannot open a socket.
+type failing struct{ *fakeManager }
+
+func (f failing) Start(_ context.Context, unit string) error {
+	return fmt.Errorf("start %s: %w", unit, errPlanted)
+}
+
+func (f failing) Unit(ctx context.Context, name string) (systemd.Unit, error) {
+	u, err := f.fakeManager.Unit(ctx, name)
+	u.Result = "resources"
+	return u, err
 }

@@ -82,10 +82,11 @@ func (m *Machine) failure(u systemd.Unit, app units.App) string {
 	switch u.Result {
 	case "resources":
 		for _, l := range app.Listeners {
-			if l.Port != 0 && filepath.Ext(u.Name) == ".socket" {
-				if err := taken(l); err != nil {
-					return strings.TrimPrefix(err.Error(), "--listen ")
-				}
+			if filepath.Ext(u.Name) != ".socket" {
+				break
+			}
+			if err := m.unopened(l); err != nil {
+				return strings.TrimPrefix(err.Error(), "--listen ")
 			}
 		}
 		return "it could not open what it listens on: see " + m.journal(u.Name)

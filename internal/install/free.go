@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,4 +99,38 @@ func takenPath(path string) error {
 	}
 	conn.Close()
 	return fmt.Errorf("--listen unix:%s: another process listens there", path)
+}
+
+// unopened says why the manager could not open l, by opening it, or nil if that is
+// not known. What is made for it goes again.
+func (m *Machine) unopened(l units.Listener) error {
+	if err := taken(l); err != nil {
+		return err
+	}
+	mayAsManager := m.user() || os.Geteuid() == 0
+	if l.Kind != settings.KindUnix || !strings.HasPrefix(l.Path, "/") || !mayAsManager {
+		return nil
+	}
+	if _, err := os.Lstat(l.Path); err == nil {
+		return nil // left behind, which is the manager's to replace
+	}
+	made, err := makeDirectories(filepath.Dir(l.Path))
+	if err == nil {
+		err = tryPath(l.Path)
+	}
+	for _, dir := range slices.Backward(made) {
+		removeIfEmpty(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w: choose a path where sockets can be", l, err)
+	}
+	return nil
+}
+
+func tryPath(path string) error {
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -170,7 +171,7 @@ func (t Trial) reach(path string, right uint32) *TrialError {
 		for part := range strings.SplitSeq(strings.TrimPrefix(filepath.Dir(p), "/"), "/") {
 			at = filepath.Join(at, part)
 			if info, err := os.Stat(at); err == nil && info.IsDir() && errors.Is(unix.Access(at, unix.X_OK), unix.EACCES) {
-				return t.refused(path, at, "enter", "o+x", info)
+				return t.refused(path, at, "enter", "x", info)
 			}
 		}
 	}
@@ -180,26 +181,41 @@ func (t Trial) reach(path string, right uint32) *TrialError {
 	}
 	switch {
 	case right == unix.R_OK:
-		return t.refused(path, path, "read", "o+r", info)
+		return t.refused(path, path, "read", "r", info)
 	case info.IsDir():
-		return t.refused(path, path, "enter", "o+x", info)
+		return t.refused(path, path, "enter", "x", info)
 	default:
-		return t.refused(path, path, "execute", "o+rx", info)
+		return t.refused(path, path, "execute", "rx", info)
 	}
 }
 
 // refused is about at, on the way to path or path itself.
-func (t Trial) refused(path, at, verb, mode string, info fs.FileInfo) *TrialError {
+func (t Trial) refused(path, at, verb, rights string, info fs.FileInfo) *TrialError {
 	where := ""
 	if at != path {
 		where = path + ": "
 	}
-	owner, mend := ownerName(info), fmt.Sprintf("chmod %s %s", mode, at)
-	if owner != "root" {
+	class := t.class(info)
+	owner, mend := ownerName(info), fmt.Sprintf("chmod %s+%s %s", class, rights, at)
+	if owner != "root" && class != "u" {
 		mend += ", or run it as the owner: --run-as " + owner
 	}
 	what := fmt.Sprintf("%s%s may not %s %s (owner %s, mode %04o)", where, t.Account.Name, verb, at, owner, info.Mode().Perm())
 	return &TrialError{what, mend}
+}
+
+// class is which of a file's three sets of rights the account has, as chmod calls it.
+func (t Trial) class(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok:
+		return "o"
+	case int(stat.Uid) == t.Account.UID:
+		return "u"
+	case int(stat.Gid) == t.Account.GID || slices.Contains(t.Account.Groups, int(stat.Gid)):
+		return "g"
+	}
+	return "o"
 }
 
 func ownerName(info fs.FileInfo) string {

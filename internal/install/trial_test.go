@@ -100,14 +100,24 @@ func TestATrialSaysWhatIsWrongForWhom(t *testing.T) {
 			}
 		})
 	}
-	if err := os.Chown(filepath.Join(dir, "a"), 65533, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Join(dir, "a"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := TryAs(t.Context(), trial, roleArgument); err == nil || !strings.HasSuffix(err.Error(), ", or run it as the owner: --run-as 65533") {
-		t.Errorf("in another's directory: %v, want to run it as the owner", err)
+	for _, row := range []struct {
+		uid, gid int
+		mode     os.FileMode
+		mend     string
+	}{
+		{65533, 0, 0o700, "chmod o+x DIR/a, or run it as the owner: --run-as 65533"},
+		{0, 65534, 0o705, "chmod g+x DIR/a"},
+		{0, 65533, 0o705, "chmod g+x DIR/a"}, // one of its other groups
+		{65534, 0, 0o077, "chmod u+x DIR/a"},
+	} {
+		path := filepath.Join(dir, "a")
+		if err := errors.Join(os.Chown(path, row.uid, row.gid), os.Chmod(path, row.mode)); err != nil {
+			t.Fatal(err)
+		}
+		err := TryAs(t.Context(), trial, roleArgument)
+		if want := strings.ReplaceAll(row.mend, "DIR", dir); err == nil || !strings.HasSuffix(err.Error(), "): "+want) {
+			t.Errorf("in a directory of %d:%d with mode %o: %v, want %s", row.uid, row.gid, row.mode, err, want)
+		}
 	}
 }
 
