@@ -73,6 +73,8 @@ func TestFilesRefuses(t *testing.T) {
 		{"a socket's path with a quote", unixAt("/run/it's"), "daemon-reload"},
 		{"a socket's path with a line", unixAt("/run/a\nb"), "daemon-reload"},
 		{"a socket's path that ends in a space", unixAt("/run/a "), "strips"},
+		{"an address of an interface", listen("[fe80::1%eth0]:80"), "Listeners: [fe80::1%eth0]:80: a link-local address is of one interface"},
+		{"a link-local address without one", listen("[fe80::1]:80"), "a link-local address is of one interface"},
 		{"IPv6 only of IPv4", func(a *App) { a.Listeners = listeners(t, "0.0.0.0:80"); a.Listeners[0].IPv6Only = true }, "only [::] can"},
 		{"a backlog below zero", func(a *App) { a.Listeners[0].Backlog = -1 }, "Backlog: "},
 		{"a path twice", listen("unix:/run/a", "b@unix:/run/a"), "on the same address"},
@@ -96,6 +98,7 @@ func TestFilesRefuses(t *testing.T) {
 func TestFilesTakesWhatOnlyLooksWrong(t *testing.T) {
 	for name, change := range map[string]func(*App){
 		"one port of two addresses":        func(a *App) { a.Listeners = listeners(t, "127.0.0.1:80", "127.0.0.2:80", "[::1]:80") },
+		"a link-local address of IPv4":     func(a *App) { a.Listeners = listeners(t, "169.254.0.1:80") },
 		"one port of two protocols":        func(a *App) { a.Listeners = listeners(t, "53", "udp:53") },
 		"a mapping of a socket by name":    func(a *App) { a.Listeners = listeners(t, "http@80", "fd:http=3000") },
 		"a script in several lines":        func(a *App) { a.Args = []string{"-e", "a()\nb()"} },

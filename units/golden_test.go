@@ -62,7 +62,7 @@ func cases(t testing.TB) map[string]func(*App) {
 		},
 		"datagram": func(a *App) { a.Listeners = listeners(t, "dns@udp:53", "dns@53", "log@udp:127.0.0.1:514") },
 		"ipv6": func(a *App) {
-			a.Listeners = listeners(t, "[2001:db8::1]:80", "0.0.0.0:8080", "[::]:8080", "[fe80::1%lo]:80")
+			a.Listeners = listeners(t, "[2001:db8::1]:80", "0.0.0.0:8080", "[::]:8080")
 			a.Listeners[2].IPv6Only, a.Listeners[2].Backlog = true, 128
 		},
 		"network-none": func(a *App) { a.NoNetwork = true },

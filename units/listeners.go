@@ -67,8 +67,8 @@ func checkAddress(l Listener) error {
 		return fmt.Errorf("%q is not a listener's name", l.Name)
 	case l.Kind != settings.KindUnix && l.Port == 0:
 		return errors.New("no port")
-	case strings.Trim(l.IP.Zone(), nameBytes) != "":
-		return fmt.Errorf("%q is not an interface", l.IP.Zone())
+	case l.IP.Zone() != "" || l.IP.Unmap().Is6() && l.IP.IsLinkLocalUnicast():
+		return errors.New("a link-local address is of one interface, for which systemd looks when it reads the unit, at boot too early: listen on [::] or another address")
 	case l.Kind != settings.KindUnix:
 		return nil
 	case len(path) < 2 || path[0] != '/' && path[0] != '@':
@@ -142,8 +142,6 @@ func (l Listener) where() string {
 		return l.Path
 	case !l.IP.IsValid():
 		return fmt.Sprint(l.Port)
-	case l.IP.Zone() != "": // elsewhere it is in the brackets
-		return netip.AddrPortFrom(l.IP.WithZone(""), l.Port).String() + "%" + l.IP.Zone()
 	default:
 		return netip.AddrPortFrom(l.IP.Unmap(), l.Port).String()
 	}

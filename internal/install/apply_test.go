@@ -159,7 +159,7 @@ func TestAUnixSocketThatCannotBeOpenedIsToldWithWhy(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(file, "x.sock"):                    "app.socket: unix:" + file + "/x.sock=3000: listen unix " + file + "/x.sock: bind: not a directory: choose a path",
 		filepath.Join(file, "below", "x.sock"):           "app.socket: unix:" + file + "/below/x.sock=3000: mkdir " + file + "/below: not a directory: choose a path",
-		filepath.Join(b.dir, "new", "below", "new.sock"): "app.socket: it could not open what it listens on: see journalctl --user",
+		filepath.Join(b.dir, "new", "below", "new.sock"): "app.socket: it could not open what it listens on: see journalctl -n 50 --user-unit app.socket",
 	} {
 		p, err := b.Plan(t.Context(), b.request("listen=unix:"+path+"=3000"))
 		if err != nil {

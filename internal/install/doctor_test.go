@@ -234,8 +234,8 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		want    string
 	}{
 		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}, {State: "ready"}}, ""},
-		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl --user -n 50 -u app.service"},
-		{nil, "app.service has no ready worker -> journalctl --user -n 50 -u app.service"},
+		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl -n 50 --user-unit app.service"},
+		{nil, "app.service has no ready worker -> journalctl -n 50 --user-unit app.service"},
 	} {
 		path := b.Paths.control("app")
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -255,6 +255,15 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestAddressesAreReadAsSystemdWritesThem(t *testing.T) {
+	for text, want := range map[string]string{"[::]:80": "[::]:80", "127.0.0.1:80": "127.0.0.1:80", "[fe80::1]:80%eth0": "[fe80::1%eth0]:80", "/run/a%b": "", "@a": ""} {
+		at, err := parseAddress(text)
+		if (err == nil) != (want != "") || err == nil && at.String() != want {
+			t.Errorf("parseAddress(%q) = %v, %v, want %q", text, at, err, want)
 		}
 	}
 }

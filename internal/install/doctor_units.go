@@ -24,7 +24,7 @@ func (e *examination) passed() []Socket {
 			if l.Kind == "Datagram" {
 				s.Kind = settings.KindUDP
 			}
-			if at, err := netip.ParseAddrPort(l.Address); err == nil {
+			if at, err := parseAddress(l.Address); err == nil {
 				s.IP, s.Port = at.Addr(), at.Port()
 				s.V6Only = v6only && s.IP.Is6()
 			} else {
@@ -34,6 +34,13 @@ func (e *examination) passed() []Socket {
 		}
 	}
 	return list
+}
+
+// parseAddress reads address and port as systemd writes them: [fe80::1]:80%eth0.
+func parseAddress(text string) (netip.AddrPort, error) {
+	text, zone, _ := strings.Cut(text, "%")
+	at, err := netip.ParseAddrPort(text)
+	return netip.AddrPortFrom(at.Addr().WithZone(zone), at.Port()), err
 }
 
 // sockets are the units that should listen.

@@ -141,7 +141,7 @@ func (m *Machine) rondo(command, rest string) string {
 
 // journal is a call of journalctl for a unit.
 func (m *Machine) journal(unit string) string {
-	text := m.Scope.Journalctl("-n", "50", "-u", unit)
+	text := m.Scope.Journalctl(unit, "-n", "50")
 	if m.user() {
 		return text
 	}

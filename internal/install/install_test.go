@@ -282,6 +282,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"sockets of two kinds for one address of the program": func(r *Request) {
 			r.Flags["listen"] = []string{"web@8080", "app@unix:/run/app", "fd:web=3000", "fd:app=3000"}
 		},
+		"Listeners: [fe80::1%eth0]:8080: a link-local address is of one interface": func(r *Request) { r.Flags["listen"] = []string{"[fe80::1%eth0]:8080"} },
 		"are on the same address": func(r *Request) { r.Flags["listen"] = []string{"8080", "127.0.0.1:8080"} },
 	} {
 		b.refuses(want, with(change))
