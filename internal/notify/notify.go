@@ -11,24 +11,30 @@
 // no descriptors, and reads WATCHDOG_USEC into an int, which is too small for
 // WatchdogSec=1h on 32-bit systems.
 //
+// The manager also keeps descriptors for the next process of this service: Store gives
+// it copies, Remove takes them back, and a Barrier tells when it has them.
+//
 // # Ownership
 //
-// A Notifier owns its socket until Close. All methods may be called at the same
-// time from several goroutines; it starts none.
+// A Notifier owns its socket until Close, and borrows the descriptors that it stores.
+// A Barrier owns a pipe until its Wait returns. All methods may be called at the same
+// time from several goroutines; none is left running.
 //
 // # Errors
 //
 // New fails when the environment asks for what this package cannot do; a nil
-// Notifier does nothing, so a caller may log that and go on. Send fails with the
-// errno of sendmsg underneath: EAGAIN when the manager's queue is full. The message
-// is lost then. Whether it is worth sending again is the caller's to know: READY=1
-// is, the next STATUS replaces the last.
+// Notifier does nothing, so a caller may log that and go on. Send, Store, Remove and
+// Barrier fail with the errno of sendmsg underneath: EAGAIN when the manager's queue is
+// full. The message is lost then. Whether it is worth sending again is the caller's to
+// know: READY=1 is, the next STATUS replaces the last. Only Store fails where there
+// is nobody to tell, because a caller that counts on the store must know.
 package notify
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +49,8 @@ const maxMessage = 4096
 type Notifier struct {
 	sock     *socket // nil when nobody is to be told
 	watchdog time.Duration
+	storeMax int
+	environ  []string // what New removed
 }
 
 // New gives a Notifier for the manager that NOTIFY_SOCKET names, and one that does
@@ -50,19 +58,22 @@ type Notifier struct {
 // does.
 //
 // NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID and FDSTORE are removed from the
-// environment in every case, so that no worker takes them for its own. Addresses
-// other than a path or an @abstract name, and all addresses on systems other than
-// Linux, are errors that wrap errors.ErrUnsupported.
+// environment in every case, so that no worker takes them for its own; see Environ.
+// Addresses other than a path or an @abstract name, and all addresses on systems other
+// than Linux, are errors that wrap errors.ErrUnsupported.
 func New() (*Notifier, error) {
-	address := takeVariable("NOTIFY_SOCKET")
-	usec, pid := takeVariable("WATCHDOG_USEC"), takeVariable("WATCHDOG_PID")
-	takeVariable("FDSTORE")
+	n := new(Notifier)
+	address := n.takeVariable("NOTIFY_SOCKET")
+	usec, pid := n.takeVariable("WATCHDOG_USEC"), n.takeVariable("WATCHDOG_PID")
+	store := n.takeVariable("FDSTORE")
 
-	watchdog, err := parseWatchdog(usec, pid, os.Getpid())
-	if err != nil {
+	var err error
+	if n.watchdog, err = parseWatchdog(usec, pid, os.Getpid()); err != nil {
 		return nil, err
 	}
-	n := &Notifier{watchdog: watchdog}
+	if n.storeMax, err = parseStoreMax(store); err != nil {
+		return nil, err
+	}
 	if address == "" {
 		return n, nil
 	}
@@ -84,6 +95,15 @@ func (n *Notifier) WatchdogTimeout() time.Duration {
 	return n.watchdog
 }
 
+// Environ gives the variables that New removed, as os.Environ does: a process that
+// execs its successor in its own place, with its own pid, hands them on with these.
+func (n *Notifier) Environ() []string {
+	if n == nil {
+		return nil
+	}
+	return slices.Clone(n.environ)
+}
+
 // Send sends all states in one message, so that they take effect together. It does
 // not wait: when the manager's queue is full, the message is lost and the error is
 // EAGAIN. After Close the error is os.ErrClosed.
@@ -95,11 +115,15 @@ func (n *Notifier) Send(states ...State) error {
 	for i, s := range states {
 		lines[i] = string(s)
 	}
-	message := strings.Join(lines, "\n")
+	return n.send(strings.Join(lines, "\n"))
+}
+
+// send sends one message, and with it descriptors. There must be a socket.
+func (n *Notifier) send(message string, fds ...int) error {
 	if len(message) > maxMessage {
 		return fmt.Errorf("notify: message of %d bytes, of which the manager reads at most %d", len(message), maxMessage)
 	}
-	if err := n.sock.send([]byte(message), nil); err != nil {
+	if err := n.sock.send([]byte(message), fds); err != nil {
 		return fmt.Errorf("notify: send to %s: %w", n.sock.address, err)
 	}
 	return nil
@@ -117,8 +141,11 @@ func (n *Notifier) Close() error {
 	return nil
 }
 
-func takeVariable(key string) string {
-	value := os.Getenv(key)
+func (n *Notifier) takeVariable(key string) string {
+	value, ok := os.LookupEnv(key)
+	if ok {
+		n.environ = append(n.environ, key+"="+value)
+	}
 	os.Unsetenv(key) // fails only for a malformed key
 	return value
 }

@@ -2,7 +2,9 @@ package notify
 
 import (
 	"errors"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,7 +23,7 @@ func environment(t *testing.T, set map[string]string) {
 	}
 }
 
-func TestWithoutAManagerEverythingIsDoneInSilence(t *testing.T) {
+func TestWithoutAManagerOnlyStoreSaysThatNothingIsDone(t *testing.T) {
 	environment(t, nil)
 	unset, err := New()
 	if err != nil {
@@ -33,6 +35,25 @@ func TestWithoutAManagerEverythingIsDoneInSilence(t *testing.T) {
 		}
 		if got := n.WatchdogTimeout(); got != 0 {
 			t.Errorf("%s: WatchdogTimeout = %v, want 0", name, got)
+		}
+		if err := n.Store("state", 0); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: Store = %v, want it to be errors.ErrUnsupported", name, err)
+		}
+		if err := n.Remove("state"); err != nil {
+			t.Errorf("%s: Remove = %v, want nil", name, err)
+		}
+		if got := n.StoreMax(); got != 0 {
+			t.Errorf("%s: StoreMax = %d, want 0", name, got)
+		}
+		b, err := n.Barrier()
+		if err != nil {
+			t.Errorf("%s: Barrier = %v, want nil", name, err)
+		}
+		if err := errors.Join(b.Wait(t.Context()), b.Wait(t.Context())); err != nil {
+			t.Errorf("%s: Wait = %v, want nil", name, err)
+		}
+		if got := n.Environ(); len(got) != 0 {
+			t.Errorf("%s: Environ = %q, want nothing", name, got)
 		}
 		if err := errors.Join(n.Close(), n.Close()); err != nil {
 			t.Errorf("%s: Close = %v, want nil", name, err)
@@ -81,6 +102,69 @@ func TestTheWatchdogIsOursOnlyWithOurPID(t *testing.T) {
 		if got != tt.want || (err != nil) != tt.fails {
 			t.Errorf("parseWatchdog(%q, %q, 42) = %v, %v, want %v and an error %v", tt.usec, tt.pid, got, err, tt.want, tt.fails)
 		}
+	}
+}
+
+func TestNamesThatTheManagerWouldNotKeepAreRefused(t *testing.T) {
+	var n *Notifier // the name is looked at first
+	for _, name := range []string{"", "a:b", "a\nREADY=1", "tab\t", "del\x7f", "größe", "\xff", "nul\x00", strings.Repeat("x", 256)} {
+		if err := n.Store(name, 0); err == nil || errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("Store(%q) = %v, want an error about the name", name, err)
+		}
+		if err := n.Remove(name); err == nil {
+			t.Errorf("Remove(%q) = nil, want an error about the name", name)
+		}
+	}
+	for _, name := range []string{"state", "w17.chan", "a b=~c", strings.Repeat("x", 255)} {
+		if err := n.Remove(name); err != nil {
+			t.Errorf("Remove(%q) = %v, want nil", name, err)
+		}
+	}
+}
+
+func TestTheSizeOfTheStoreIsANumber(t *testing.T) {
+	tests := []struct {
+		value string
+		want  int
+		fails bool
+	}{
+		{"", 0, false},
+		{"0", 0, false},
+		{"34", 34, false},
+		{"4294967295", math.MaxInt32, false}, // what an unlimited one is written as
+		{"4294967296", 0, true},
+		{"-1", 0, true},
+		{"many", 0, true},
+	}
+	for _, tt := range tests {
+		got, err := parseStoreMax(tt.value)
+		if got != tt.want || (err != nil) != tt.fails {
+			t.Errorf("parseStoreMax(%q) = %d, %v, want %d and an error %v", tt.value, got, err, tt.want, tt.fails)
+		}
+	}
+	environment(t, map[string]string{"FDSTORE": "many"})
+	if n, err := New(); n != nil || err == nil || !strings.Contains(err.Error(), `FDSTORE="many"`) {
+		t.Errorf("New() with FDSTORE=many = %v, %v, want an error that names it", n, err)
+	}
+	environment(t, map[string]string{"FDSTORE": "34"})
+	if n, err := New(); err != nil || n.StoreMax() != 0 {
+		t.Errorf("without a manager StoreMax = %d, %v, want 0", n.StoreMax(), err)
+	}
+}
+
+func TestWhatNewRemovesCanBeHandedOn(t *testing.T) {
+	environment(t, map[string]string{"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1", "FDSTORE": ""})
+	n, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"WATCHDOG_USEC=1000000", "WATCHDOG_PID=1", "FDSTORE="}
+	if got := n.Environ(); !slices.Equal(got, want) {
+		t.Errorf("Environ() = %q, want %q", got, want)
+	}
+	n.Environ()[0] = "changed"
+	if got := n.Environ(); !slices.Equal(got, want) {
+		t.Errorf("Environ() = %q after a caller has changed its copy, want %q", got, want)
 	}
 }
 

@@ -29,8 +29,12 @@ func open(address string) (*socket, error) {
 	return &socket{address: address, file: os.NewFile(uintptr(fd), "notify")}, nil
 }
 
-// send sends payload, and with it the descriptors that rights passes, if any.
-func (s *socket) send(payload, rights []byte) error {
+// send sends payload, and with it copies of the descriptors fds.
+func (s *socket) send(payload []byte, fds []int) error {
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
 	raw, err := s.file.SyscallConn()
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ type socket struct{ address string }
 
 func open(string) (*socket, error) { return nil, errors.ErrUnsupported }
 
-func (s *socket) send(payload, rights []byte) error { return errors.ErrUnsupported }
+func (s *socket) send(payload []byte, fds []int) error { return errors.ErrUnsupported }
 
 func (s *socket) close() error { return nil }
 
