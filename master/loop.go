@@ -66,7 +66,7 @@ type loop struct {
 
 func newLoop(m *Master) (*loop, error) {
 	l := &loop{m: m, cfg: &m.cfg, began: time.Now(), now: 1,
-		listeners: map[int]*listener{}, procs: map[int]*proc{}, maxListeners: maxListeners(), oom: oomWatch{file: sys.OOMFile()}}
+		listeners: map[int]*listener{}, procs: map[int]*proc{}, maxListeners: maxListeners(), oom: newOOMWatch(sys.OOMFile())}
 	t, err := configured(l.cfg)
 	if err != nil {
 		return nil, err

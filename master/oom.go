@@ -12,7 +12,12 @@ import (
 // death of one worker, and of none that was started after it.
 type oomWatch struct {
 	file string // with the count; "" where it cannot be read
-	told int    // kills that explained a death
+	told int    // kills that explained a death, or were before there was a master
+}
+
+func newOOMWatch(file string) oomWatch {
+	n, _ := sys.OOMKills(file)
+	return oomWatch{file: file, told: n}
 }
 
 // untold is how many kills have explained no death. One that hit another process of

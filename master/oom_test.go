@@ -18,8 +18,9 @@ type oomStep struct {
 
 func TestEachKillOfTheKernelExplainsOneDeath(t *testing.T) {
 	const none = "was killed by SIGKILL"
-	told := func(n int) string { return fmt.Sprintf(none+": out of memory (oom_kill rose to %d in FILE)", n) }
-	count := func(n int) string { return fmt.Sprintf("oom_kill_disable 0\noom_kill %d\n", n) }
+	const former = 2 // were counted before the master started
+	told := func(n int) string { return fmt.Sprintf(none+": out of memory (oom_kill rose to %d in FILE)", former+n) }
+	count := func(n int) string { return fmt.Sprintf("oom_kill_disable 0\noom_kill %d\n", former+n) }
 	for name, steps := range map[string][]oomStep{
 		"the count does not rise":                   {{[]string{"a"}, "", map[string]string{"a": none}}},
 		"the count rises":                           {{[]string{"a"}, count(1), map[string]string{"a": told(1)}}},
@@ -32,6 +33,7 @@ func TestEachKillOfTheKernelExplainsOneDeath(t *testing.T) {
 		"one after the other":                       {{[]string{"a"}, count(1), map[string]string{"a": told(1)}}, {[]string{"b"}, count(2), map[string]string{"b": told(2)}}},
 		"one, and its successor by another":         {{[]string{"a"}, count(1), map[string]string{"a": told(1)}}, {[]string{"b"}, "", map[string]string{"b": none}}},
 		"the successor started before it was found": {{[]string{"a", "b"}, count(1), nil}, {[]string{"c"}, "", map[string]string{"a": told(1)}}, {nil, "", map[string]string{"c": none}}},
+		"a worker that was there before the master": {{nil, "", map[string]string{"a": none}}, {nil, count(1), map[string]string{"b": told(1)}}},
 		"the file goes away":                        {{[]string{"a"}, "gone", map[string]string{"a": none}}},
 		"the file comes back":                       {{nil, "gone", nil}, {[]string{"a"}, count(1), map[string]string{"a": none}}},
 		"the file is not as expected":               {{[]string{"a"}, "oom_kill x\n", map[string]string{"a": none}}},
@@ -52,7 +54,7 @@ func TestEachKillOfTheKernelExplainsOneDeath(t *testing.T) {
 				}
 			}
 			write(count(0))
-			o, before := oomWatch{file: file}, map[string]int{}
+			o, before := newOOMWatch(file), map[string]int{}
 			for _, step := range steps {
 				for _, worker := range step.starts {
 					before[worker] = o.untold()
