@@ -1,5 +1,6 @@
 // Package activation takes over the sockets that the service manager opened for
-// this process: systemd's socket activation, by LISTEN_FDS.
+// this process, and the descriptors that it keeps for it: systemd's socket activation
+// and file descriptor store, both by LISTEN_FDS.
 //
 // Take consumes what the manager passed: the descriptors get an owner, and the
 // variables that announced them leave the environment, so a second call finds
@@ -10,6 +11,10 @@
 // Until Take has run, the passed descriptors are inherited by every process that
 // is started, and their numbers are safe from reuse only as long as nobody closes
 // them. Call it once, early in main, before starting processes.
+//
+// A process that keeps descriptors in the manager's store, for the one that comes after
+// it, calls TakeWithStored instead. systemd passes them in the same range, after the
+// sockets of the units, in any order.
 //
 // systemd is the only manager known so far. On other systems Take finds nothing,
 // and variables that do announce descriptors to this process are an error that
@@ -31,13 +36,20 @@
 // [net.FileListener] and [net.FilePacketConn] are safe; they duplicate the
 // descriptor, so close the File too.
 //
+// TakeWithStored takes and gives the stored descriptors likewise, each as a File whose
+// Name is that of the descriptor in the store; closing the File leaves the manager's
+// copy there. Its O_NONBLOCK is as the process before left it: a File that is
+// non-blocking is known to Go's poller, and any other is not, so its Read and Write
+// hold a thread. A memfd or a pidfd is got at with SyscallConn's Control. The File
+// must stay referenced for as long as the descriptor is used, by number too.
+//
 // # Errors
 //
-// Take gives all sockets or none. Its error joins one error for each descriptor
-// that is not a socket to be served, so that one start shows all of them. Each says
-// which descriptor it is, its name, what it is, and what to change in the unit.
-// No caller is expected to tell them apart; the errno of a failed system call can
-// be reached with [errors.Is].
+// Take and TakeWithStored give all or nothing. Their error joins one error for each
+// descriptor that is neither a socket to be served nor stored, so that one start shows
+// all of them. Each says which descriptor it is, its name, what it is, and what to
+// change in the unit. No caller is expected to tell them apart; the errno of a failed
+// system call can be reached with [errors.Is].
 package activation
 
 import (
@@ -84,13 +96,36 @@ const (
 //
 // Take is not for concurrent calls, with itself or with changes of the environment.
 func Take() ([]Socket, error) {
+	sockets, _, err := TakeWithStored(nil)
+	return sockets, err
+}
+
+// TakeWithStored is Take for a process that also gets back what it, or one before it,
+// put into the manager's file descriptor store. The function says which descriptors
+// those are: it is asked once for each, with its name and whether it is servable, that
+// is, a socket that Take would give. What it accepts is given as a File, whatever it
+// is; all else must be a socket to be served, as for Take. nil accepts nothing.
+//
+// A unit may happen to name a socket as this process names a memfd. The function should
+// therefore accept a name only with the servable that belongs to it; such a socket is
+// then served.
+//
+// The Files are in the order in which the descriptors were passed, and close-on-exec;
+// several may have the same name.
+//
+// An error closes the stored descriptors as well. The manager keeps copies of its own,
+// and passes them to the next process; what it does not have ends here.
+func TakeWithStored(stored func(name string, servable bool) bool) ([]Socket, []*os.File, error) {
 	names, err := parse(takeVariables(), os.Getpid(), pidfdID)
 	if err != nil {
 		discard(names)
-		return nil, err
+		return nil, nil, err
 	}
 	if len(names) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return receive(names)
+	if stored == nil {
+		stored = func(string, bool) bool { return false }
+	}
+	return receive(names, stored)
 }

@@ -20,6 +20,8 @@ import (
 // A report is what a child that called Take found, as JSON on its standard output.
 type report struct {
 	Sockets    []found
+	Stored     []kept
+	Asked      []string // which names TakeWithStored asked for, each once
 	Err        string
 	Again      string   // what a second Take gave, if anything
 	Variables  []string // of systemd, left in the environment
@@ -37,6 +39,14 @@ type found struct {
 	V6Only        bool
 	CloseOnExec   bool
 	NonBlocking   bool
+}
+
+// kept is a stored File as the child saw it.
+type kept struct {
+	Name        string
+	Is          string // as identity has it
+	CloseOnExec bool
+	NonBlocking bool
 }
 
 func init() {
@@ -84,7 +94,7 @@ func launch() int {
 	return 1
 }
 
-// take calls Take, reports and closes all.
+// take calls Take, or TakeWithStored if TEST_STORED is set, reports and closes all.
 func take() int {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -92,10 +102,14 @@ func take() int {
 		return 1
 	}
 	before := len(descriptors())
-	sockets, err := Take()
+	sockets, files, asked, err := takeAny(os.Getenv("TEST_STORED") != "")
 	rep := describe(sockets, err)
+	rep.Asked, rep.Stored = asked, describeStored(files)
 	for _, s := range sockets {
 		s.File.Close()
+	}
+	for _, f := range files {
+		f.Close()
 	}
 	rep.Closed = before - len(descriptors())
 	w.Write([]byte("x"))
@@ -141,15 +155,7 @@ func describe(sockets []Socket, err error) report {
 			Name: s.Name, Index: s.Index, Kind: s.Kind, Network: s.Addr.Network(), Addr: s.Addr.String(),
 			Listening: s.Listening, V6Only: s.V6Only,
 		}
-		raw, err := s.File.SyscallConn()
-		if err == nil {
-			err = raw.Control(func(fd uintptr) {
-				flags, _ := unix.FcntlInt(fd, unix.F_GETFD, 0)
-				f.CloseOnExec = flags&unix.FD_CLOEXEC != 0
-				flags, _ = unix.FcntlInt(fd, unix.F_GETFL, 0)
-				f.NonBlocking = flags&unix.O_NONBLOCK != 0
-			})
-		}
+		f.CloseOnExec, f.NonBlocking, err = flags(s.File)
 		if err != nil {
 			rep.Err = err.Error()
 		}
@@ -164,6 +170,21 @@ func describe(sockets []Socket, err error) report {
 		}
 	}
 	return rep
+}
+
+// flags tells what File was made of.
+func flags(file *os.File) (closeOnExec, nonBlocking bool, err error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return false, false, err
+	}
+	err = raw.Control(func(fd uintptr) {
+		flags, _ := unix.FcntlInt(fd, unix.F_GETFD, 0)
+		closeOnExec = flags&unix.FD_CLOEXEC != 0
+		flags, _ = unix.FcntlInt(fd, unix.F_GETFL, 0)
+		nonBlocking = flags&unix.O_NONBLOCK != 0
+	})
+	return closeOnExec, nonBlocking, err
 }
 
 // runTake passes files to a child, as systemd would with env, and returns what the

@@ -100,7 +100,7 @@ func unconnected(fd int, kind Kind) error {
 	case err != nil:
 		return fmt.Errorf("getpeername: %w", err)
 	case kind == TCP || kind == Unix:
-		return fmt.Errorf("is a connected %s socket: set Accept=no in the socket unit, so that the listening socket is passed", kind)
+		return fmt.Errorf("is a connected %s socket: set Accept=no in the socket unit, so that the listening socket is passed; if no unit makes it, stop the service, which empties its file descriptor store", kind)
 	}
 	return fmt.Errorf("is a connected %s socket: pass the bound one that ListenDatagram= of the socket unit makes", kind)
 }

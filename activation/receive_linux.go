@@ -28,40 +28,52 @@ func (d descriptor) errorf(format string, args ...any) error {
 	return fmt.Errorf("activation: descriptor %d (%q) "+format, args...)
 }
 
-// receive takes the descriptors that belong to names and gives them as sockets:
-// all, or none and an error.
-func receive(names []string) ([]Socket, error) {
+// receive takes the descriptors that belong to names and gives those that stored
+// accepts as files, and the others as sockets: all, or nothing and an error.
+func receive(names []string, stored func(name string, servable bool) bool) ([]Socket, []*os.File, error) {
 	passed, err := inherit(names)
 	bad := []error{err}
 	var sockets []Socket
+	var served, kept []descriptor
 	for _, d := range passed {
 		s, err := examine(d.fd)
-		if err != nil {
+		switch {
+		case stored(d.name, err == nil):
+			kept = append(kept, d)
+		case err != nil:
 			bad = append(bad, d.errorf("%w", err))
-			continue
+		default:
+			s.Name, s.Index = d.name, d.fd-firstPassed
+			sockets, served = append(sockets, s), append(served, d)
 		}
-		s.Name, s.Index = d.name, d.fd-firstPassed
-		sockets = append(sockets, s)
 	}
 	if err := errors.Join(bad...); err != nil {
 		closeAll(passed)
-		return nil, err
+		return nil, nil, err
 	}
 	// Only now, when all are ours to keep: O_NONBLOCK is shared with whoever else
-	// has the socket.
-	for _, d := range passed {
+	// has the socket. What was stored is as its owner wants it.
+	for _, d := range served {
 		if err := unix.SetNonblock(d.fd, true); err != nil {
 			closeAll(passed)
-			return nil, d.errorf("set non-blocking: %w", err)
+			return nil, nil, d.errorf("set non-blocking: %w", err)
 		}
 	}
-	for i, d := range passed {
-		// After SetNonblock: a File made of a non-blocking descriptor is in Go's
-		// poller, and its Fd leaves the flag alone (go1.26.8, os/file_unix.go), which
-		// net.FileListener needs.
-		sockets[i].File = os.NewFile(uintptr(d.fd), d.name)
+	for i, f := range files(served) {
+		sockets[i].File = f
 	}
-	return sockets, nil
+	return sockets, files(kept), nil
+}
+
+// files gives descriptors their owners. A File made of a non-blocking descriptor is in
+// Go's poller, one made of a blocking one is not, and the Fd of either leaves the flag
+// alone (go1.26.8, os/file_unix.go), which net.FileListener needs.
+func files(of []descriptor) []*os.File {
+	var fs []*os.File
+	for _, d := range of {
+		fs = append(fs, os.NewFile(uintptr(d.fd), d.name))
+	}
+	return fs
 }
 
 // inherit takes the descriptors that belong to names and makes them close-on-exec,

@@ -9,11 +9,12 @@ package activation
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 )
 
-func receive(names []string) ([]Socket, error) {
-	return nil, fmt.Errorf("activation: %d descriptors passed by LISTEN_FDS on %s: %w",
+func receive(names []string, stored func(name string, servable bool) bool) ([]Socket, []*os.File, error) {
+	return nil, nil, fmt.Errorf("activation: %d descriptors passed by LISTEN_FDS on %s: %w",
 		len(names), runtime.GOOS, errors.ErrUnsupported)
 }
 
