@@ -163,10 +163,10 @@ func (r report) applies(listens int) {
 func (r report) next() {
 	name := r.App.Name
 	uninstall := "rondo uninstall "
-	logs := "rondo logs " + name
+	logs := "rondo logs "
 	if r.user() {
 		uninstall = "rondo uninstall --user "
-		logs = r.machine.Scope.Journalctl("-u", name)
+		logs = "rondo logs --user "
 	}
 	r.line("next:")
 	status := []string{"status", r.Primary}
@@ -177,7 +177,7 @@ func (r report) next() {
 		{r.systemctl(status...), "how the units are"},
 		{r.sudo("rondo status " + name), "who serves, since when, how many connections"},
 		{r.sudo("rondo reload " + name), "after each deploy: new workers, and no connection is lost"},
-		{logs, "what it says"},
+		{logs + name, "what it says"},
 		{r.sudo(uninstall + name), "takes all of this away"},
 	} {
 		r.line("  %-46s %s", row[0], row[1])

@@ -9,14 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/systemd"
 )
 
 func newLogs() *cobra.Command {
-	follow, lines := false, ""
+	user, follow, lines := false, false, ""
 	cmd := &cobra.Command{
-		Use:     "logs NAME",
-		Short:   "Show what the master and its workers wrote to the journal",
-		Long:    "Logs runs journalctl -u NAME.service. For one worker, by its slot: journalctl -t NAME/SLOT.",
+		Use:   "logs NAME",
+		Short: "Show what the master and its workers wrote to the journal",
+		Long: "Logs runs journalctl -u NAME.service or, with --user, journalctl --user-unit NAME.service.\n" +
+			"For one worker, by its slot: journalctl -t NAME/SLOT.",
 		Example: "rondo logs app",
 		Args:    usageArgs(cobra.ExactArgs(1), "a NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -27,19 +29,24 @@ func newLogs() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("logs: journalctl was not found: without systemd's journal the log is where rondo run writes it")
 			}
-			if err := syscall.Exec(path, journalctl(args[0], follow, lines), os.Environ()); err != nil {
+			scope := systemd.System
+			if user {
+				scope = systemd.User
+			}
+			if err := syscall.Exec(path, journalctl(scope, args[0], follow, lines), os.Environ()); err != nil {
 				return fmt.Errorf("logs: %s: %w", path, err)
 			}
 			panic("exec returned without an error")
 		},
 	}
+	cmd.Flags().BoolVar(&user, "user", false, "of this user's manager instead of the system's")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as more is written")
 	cmd.Flags().StringVarP(&lines, "lines", "n", "", "`NUMBER` of last lines, or all")
 	return cmd
 }
 
-func journalctl(name string, follow bool, lines string) []string {
-	args := []string{"journalctl", "-u", name + ".service"}
+func journalctl(scope systemd.Scope, name string, follow bool, lines string) []string {
+	args := append([]string{"journalctl"}, scope.UnitLog(name+".service")...)
 	if follow {
 		args = append(args, "-f")
 	}

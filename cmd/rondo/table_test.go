@@ -66,14 +66,20 @@ func TestAnErrorIsOneLine(t *testing.T) {
 }
 
 func TestJournalctlGetsTheUnitAndTheFlags(t *testing.T) {
-	if got := strings.Join(journalctl("app", true, "20"), " "); got != "journalctl -u app.service -f -n 20" {
-		t.Errorf("journalctl = %q", got)
-	}
 	h := newHome(t)
 	h.env = append(h.env, "PATH="+h.dir)
 	h.fails(1, "logs: journalctl was not found", "logs", "app")
 	h.file("journalctl", "#!/bin/sh\necho \"$@\"\n", 0o755)
-	if r := h.rondo("logs", "app", "-fn", "5"); r.stdout != "-u app.service -f -n 5\n" || r.code != 0 {
-		t.Errorf("rondo logs app -fn 5 = %d %q %q", r.code, r.stdout, r.stderr)
+	for args, want := range map[string]string{
+		"app":               "-u app.service",
+		"app -fn 5":         "-u app.service -f -n 5",
+		"--user app -n all": "--user-unit app.service -n all",
+	} {
+		if r := h.rondo(append([]string{"logs"}, strings.Fields(args)...)...); r.stdout != want+"\n" || r.code != 0 {
+			t.Errorf("rondo logs %s = %d %q %q, want %q", args, r.code, r.stdout, r.stderr, want)
+		}
+	}
+	if r := h.rondo("__complete", "logs", "--u"); !strings.HasPrefix(r.stdout, "--user\tof this user's manager") {
+		t.Errorf("the completion of rondo logs --u is %q %q", r.stdout, r.stderr)
 	}
 }

@@ -93,6 +93,7 @@ func TestHelpAndVersionAreDone(t *testing.T) {
 		"completion bash":   "bash completion",
 		"completion zsh":    "compdef",
 		"help completion":   "bash",
+		"logs --help":       "--user           of this user's manager",
 		"run --check -- sh": "sh: ok: ",
 		"run --check --workers 3 --listen 80=3000 -- sh x": "sh: ok: 3 x sh x on 80=3000",
 	} {

@@ -46,16 +46,26 @@ const (
 )
 
 // Systemctl is the systemctl call that a person would type.
-func (s Scope) Systemctl(words ...string) string { return s.command("systemctl", words) }
-
-// Journalctl is the journalctl call that a person would type.
-func (s Scope) Journalctl(words ...string) string { return s.command("journalctl", words) }
-
-func (s Scope) command(program string, words []string) string {
+func (s Scope) Systemctl(words ...string) string {
+	program := "systemctl"
 	if s == User {
 		program += " --user"
 	}
 	return strings.Join(append([]string{program}, words...), " ")
+}
+
+// Journalctl is the journalctl call, with these options, that shows what a unit wrote.
+func (s Scope) Journalctl(unit string, options ...string) string {
+	return strings.Join(append(append([]string{"journalctl"}, options...), s.UnitLog(unit)...), " ")
+}
+
+// UnitLog are journalctl's words for a unit. Its --user would leave out what has no
+// file of the user's own, as in a journal that is not kept on disk.
+func (s Scope) UnitLog(unit string) []string {
+	if s == User {
+		return []string{"--user-unit", unit}
+	}
+	return []string{"-u", unit}
 }
 
 // A Manager is a connection to one service manager. Its methods may be called

@@ -26,7 +26,8 @@ func TestCommandsOfAPerson(t *testing.T) {
 	for want, got := range map[string]string{
 		"systemctl status app.socket":        System.Systemctl("status", "app.socket"),
 		"systemctl --user status app.socket": User.Systemctl("status", "app.socket"),
-		"journalctl --user -u app":           User.Journalctl("-u", "app"),
+		"journalctl -u app":                  System.Journalctl("app"),
+		"journalctl -n 5 --user-unit app":    User.Journalctl("app", "-n", "5"),
 	} {
 		if got != want {
 			t.Errorf("the command is %q, want %q", got, want)
