@@ -69,7 +69,7 @@ func failed(p map[string]string) bool {
 
 func TestProgramThatCrashesAtEveryStartServesOnceMended(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
-		for _, name := range []string{"worker died", "service starts in vain", "start failed"} {
+		for _, name := range []string{"worker died", "start's last words", "service starts in vain", "start failed"} {
 			h.Expect(name)
 		}
 		h.program(`process.exit(7)`)

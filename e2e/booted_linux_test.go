@@ -207,6 +207,7 @@ func TestBrokenDeployFailsTheReloadAndServesOn(t *testing.T) {
 		h.Expect("worker died")
 		h.Expect("reload failed")
 		h.Expect("systemctl reload failed")
+		h.Expect("reload's last words")
 		h.program(`console.error('this deploy is broken'); process.exit(7)`)
 		if out, err := h.Systemctl("reload", "app.service"); err == nil {
 			t.Errorf("systemctl reload succeeded: %s", out)

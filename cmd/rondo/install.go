@@ -153,11 +153,16 @@ func needsRoot(scope systemd.Scope, euid int, args []string) error {
 	if scope == systemd.User || euid == 0 {
 		return nil
 	}
+	return fmt.Errorf("%s changes the system, which only root may: %s; or add --user for your own manager", args[1], bySudo(args))
+}
+
+// bySudo is a command line for a shell, to be run as root.
+func bySudo(args []string) string {
 	words := make([]string, len(args))
 	for i, arg := range args {
 		words[i] = shellWord(arg)
 	}
-	return fmt.Errorf("%s changes the system, which only root may: sudo %s; or add --user for your own manager", args[1], strings.Join(words, " "))
+	return "sudo " + strings.Join(words, " ")
 }
 
 // shellWord is text as one word of a shell's command line.

@@ -82,12 +82,18 @@ func (j *journald) start(h *home, args ...string) *process {
 	return start(h.t, cmd)
 }
 
-func TestUnderTheJournalEachHasItsOwnEntries(t *testing.T) {
+// journalOf is a journal and the home of who writes to it.
+func journalOf(t *testing.T) (*journald, *home) {
+	t.Helper()
 	if out, err := exec.Command("unshare", "-m", "mount", "--bind", "/tmp", "/run").CombinedOutput(); err != nil {
 		t.Skipf("no mount namespace (%s): logging to the journal was not checked", strings.TrimSpace(string(out)))
 	}
 	h := newHome(t)
-	j := newJournald(h)
+	return newJournald(h), h
+}
+
+func TestUnderTheJournalEachHasItsOwnEntries(t *testing.T) {
+	j, h := journalOf(t)
 	p := j.start(h, "run", "--name", "app", "--workers", "1", "--listen", "unix:"+h.web()+"=3000", "--", binary, "demo-worker")
 
 	entry := j.gets("serving")
@@ -110,5 +116,33 @@ func TestUnderTheJournalEachHasItsOwnEntries(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+func TestUnderTheJournalTheLastWordsAreAnErrorOfTheApp(t *testing.T) {
+	j, h := journalOf(t)
+	h.file("shop.toml", "wokers = 2\n", 0o644)
+	for _, row := range []struct{ args, words, identifier string }{
+		{"run --name app --workers 1 --backoff 1ms..2ms -- sh -c exit+3", "every worker died 3 times before it was ready; the last one exited with code 3", "app"},
+		{"run --config shop.toml", `shop.toml:1: unknown key "wokers": did you mean "workers"?`, "shop"},
+		{"reload web", `no rondo "web" is running`, "web"},
+		{"reload none/control.sock", "reload: nobody answers on none/control.sock", "rondo"},
+		{"run", "run: no command", "rondo"},
+	} {
+		args := strings.Fields(row.args)
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "+", " ")
+		}
+		p := j.start(h, args...)
+		entry := j.gets(row.words)
+		for _, want := range []string{"PRIORITY=3\n", "SYSLOG_IDENTIFIER=" + row.identifier + "\n"} {
+			if !strings.Contains(entry, want) {
+				t.Errorf("the last words of rondo %s are %q, want %q in them", row.args, entry, want)
+			}
+		}
+		p.ends()
+		if said, err := os.ReadFile(filepath.Join(h.dir, "stderr")); err != nil || len(said) > 0 {
+			t.Errorf("rondo %s wrote %q besides, %v", row.args, said, err)
+		}
 	}
 }

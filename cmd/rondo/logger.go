@@ -15,9 +15,14 @@ const journalStream = "/run/systemd/journal/stdout"
 // never waits; flush writes what waits, before the program ends.
 func newLogger(name string) (logger *slog.Logger, workers string, flush func()) {
 	var to slog.Handler = slog.NewTextHandler(os.Stderr, nil)
-	if is, err := journal.StderrIsJournalStream(); err == nil && is {
+	if underJournal() {
 		to, workers = &journalHandler{identifier: name, send: journal.Send, fallback: to}, journalStream
 	}
 	q := newLogQueue()
 	return slog.New(asyncHandler{q, to}), workers, q.flush
+}
+
+func underJournal() bool {
+	is, err := journal.StderrIsJournalStream()
+	return err == nil && is
 }

@@ -12,14 +12,18 @@
 // # Errors
 //
 // A command fails by one line on standard error, which says what, where and what
-// to do, and exits 1; or 2 when it was not understood. 0 is done.
+// to do, and exits 1; or 2 when it was not understood. 0 is done. Under the journal
+// the line is an entry of the app's, of priority err.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/rondokit/rondo/internal/control"
 )
 
 const (
@@ -40,6 +44,9 @@ func rondo(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "rondo:", oneLine(err))
+	if errors.Is(err, control.ErrNotYours) {
+		err = fmt.Errorf("%w: %s", err, bySudo(os.Args))
+	}
+	lastWords(stderr, err)
 	return exitCode(err)
 }

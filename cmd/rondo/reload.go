@@ -18,22 +18,26 @@ func newReload() *cobra.Command {
 		Example: "rondo reload app",
 		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := control.Find(cmd.Context(), nameIn(args))
-			if err != nil {
-				return err
-			}
-			began := time.Now()
-			if err := c.Reload(cmd.Context()); err != nil {
-				return fmt.Errorf("reload: %w", withLastLines(cmd.Context(), err, began))
-			}
-			var s master.Status
-			if err := c.Status(cmd.Context(), &s); err != nil {
-				return fmt.Errorf("reloaded, and then: %w", err)
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), reloaded(s))
-			return nil
+			return of(nameIn(args), reload(cmd, nameIn(args)))
 		},
 	}
+}
+
+func reload(cmd *cobra.Command, name string) error {
+	c, err := control.Find(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := c.Reload(cmd.Context()); err != nil {
+		return fmt.Errorf("reload: %w", withLastLines(cmd.Context(), err, began))
+	}
+	var s master.Status
+	if err := c.Status(cmd.Context(), &s); err != nil {
+		return fmt.Errorf("reloaded, and then: %w", err)
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), reloaded(s))
+	return nil
 }
 
 // nameIn is the NAME among args, or "" for the only rondo that runs.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,9 @@ func newRun() *cobra.Command {
 }
 
 // run is the service: it returns when the master has ended.
-func run(ctx context.Context, src settings.Sources) error {
+func run(ctx context.Context, src settings.Sources) (err error) {
+	name := strings.TrimSuffix(filepath.Base(src.File), ".toml") // until the settings tell
+	defer func() { err = of(name, err) }()
 	stray := strayListenFDs()
 	sockets, err := activation.Take() // before anything opens a descriptor
 	if err != nil {
@@ -65,7 +68,7 @@ func run(ctx context.Context, src settings.Sources) error {
 	if err != nil {
 		return err
 	}
-	src.DefaultName = s.Name
+	name, src.DefaultName = s.Name, s.Name
 	logger, journal, flush := newLogger(s.Name)
 	defer flush()
 	if stray != "" {

@@ -50,10 +50,35 @@ var allowed = []allowance{
 		reason:     "the program under test does not start, so rondo exits and is started again",
 	},
 	{
+		name:       "start's last words",
+		identifier: "app",
+		message:    `^every worker died \d+ times before it was ready; the last one exited with code \d+; its last output: journalctl -t app/\d+ -n \d+$`,
+		reason:     "the program under test does not start, so rondo exits and says why",
+	},
+	{
+		name:       "settings' last words",
+		identifier: "app",
+		message:    `^/etc/rondo/app\.toml:\d+: unknown key "wokers": did you mean "workers"\?$`,
+		reason:     "the test makes a slip in the settings, so rondo exits and says where",
+	},
+	{
+		name:       "reload's last words",
+		identifier: "app",
+		message:    `^reload: worker of slot \d+ \(generation \d+\) exited with code \d+; its last output: this deploy is broken$`,
+		reason:     "the test deploys a program that does not start, by systemctl reload: what rondo reload says of it, with the program's words",
+	},
+	{
 		name:       "worker killed",
 		identifier: "app",
 		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGKILL" output=""$`,
 		reason:     "the test kills a worker",
+	},
+	{
+		name:       "worker out of memory",
+		identifier: "app",
+		message: `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ ` +
+			`err="was killed by SIGKILL: out of memory \(oom_kill rose to \d+ in /run/memory/rondo-e2e-\d+/memory\.oom_control\)" output=""$`,
+		reason: "the test lets a worker take more memory than its service may have",
 	},
 	{
 		name:       "watchdog",

@@ -13,8 +13,9 @@
 //
 // # Errors
 //
-// A Backend says by Busy that an error is a conflict. Everything else is told to
-// the caller in one line and acted on by nobody.
+// A Backend says by Busy that an error is a conflict; ErrNotYours is of a master that
+// another user could ask. Everything else is told to the caller in one line and
+// acted on by nobody.
 package control
 
 import "context"

@@ -15,6 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrNotYours is the error of Find when only another user, or root, may give the
+// master orders.
+var ErrNotYours = errors.New("is another user's")
+
 // askName bounds how long one of several masters is asked for its name.
 const askName = 2 * time.Second
 
@@ -93,7 +97,7 @@ func search(name string) (found, looked []string, err error) {
 		for _, path := range paths {
 			switch refused := connectable(path); {
 			case errors.Is(refused, fs.ErrPermission):
-				err = fmt.Errorf("%s is another user's: run it as that user, or by sudo", path)
+				err = fmt.Errorf("%s %w", path, ErrNotYours)
 			case refused == nil && !slices.ContainsFunc(found, sameAs(path)):
 				found = append(found, path)
 			}
