@@ -5,7 +5,6 @@ package e2e
 import (
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -58,91 +57,72 @@ func TestWatchdogRestartsAStoppedMaster(t *testing.T) {
 }
 
 func TestKilledWorkerIsReplacedWhileTheOthersLive(t *testing.T) {
-	testKilled(t, func(_ *testing.T, h *host, pid int) { h.Must("kill", "-KILL", strconv.Itoa(pid)) })
+	onBooted(t, func(t *testing.T, h *host) {
+		testKilled(t, h, "worker killed", "was killed by SIGKILL", func(pid int) {
+			h.Must("kill", "-KILL", strconv.Itoa(pid))
+		})
+	})
 }
 
 // A machine has no memory controller, so the limit is one of the host's, in the old
-// hierarchy: it is of the worker alone.
+// hierarchy, which the machine mounts. Its process 1 starts the service in there.
 func TestWorkerOutOfMemoryIsReplacedWhileTheOthersLive(t *testing.T) {
-	const hierarchy = "/sys/fs/cgroup/memory"
-	if _, err := os.Stat(filepath.Join(hierarchy, "memory.limit_in_bytes")); err != nil {
-		need(t, "a memory controller in the old hierarchy of cgroups", err)
-	}
-	testKilled(t, func(t *testing.T, h *host, pid int) {
-		group, err := os.MkdirTemp(hierarchy, "rondo-e2e-")
-		if err != nil {
-			need(t, "a cgroup with a limit of memory", err)
-		}
-		t.Cleanup(func() {
-			if err := os.Remove(group); err != nil {
-				t.Error(err)
-			}
+	onBooted(t, func(t *testing.T, h *host) {
+		group := limited(t, 400<<20)
+		enter(t, group, h.HostPID(1))
+		h.Must("mkdir", "/run/memory")
+		h.Must("mount", "-t", "cgroup", "-o", "memory", "memory", "/run/memory")
+		reason := "was killed by SIGKILL: out of memory (oom_kill rose to 1 in /run/memory/" + filepath.Base(group) + "/memory.oom_control)"
+		testKilled(t, h, "worker out of memory", reason, func(pid int) {
+			alone(t, group, h.HostPID(pid))
+			h.Must("kill", "-USR2", strconv.Itoa(pid))
 		})
-		write := func(file, text string) {
-			t.Helper()
-			if err := os.WriteFile(filepath.Join(group, file), []byte(text), 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		write("memory.limit_in_bytes", strconv.Itoa(64<<20))
-		write("cgroup.procs", strconv.Itoa(h.HostPID(pid)))
-		h.Must("kill", "-USR2", strconv.Itoa(pid))
-		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
-			return strings.HasPrefix(e.Message, "worker died ")
-		})
-		b, err := os.ReadFile(filepath.Join(group, "memory.oom_control"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(b), "oom_kill 1\n") {
-			t.Errorf("the kernel killed nobody for its memory: %s", b)
-		}
 	})
 }
 
-// testKilled kills one of three workers.
-func testKilled(t *testing.T, kill func(t *testing.T, h *host, pid int)) {
+// testKilled kills one of three workers, which the journal tells by the entry of that
+// name, and status for that reason.
+func testKilled(t *testing.T, h *host, entry, reason string, kill func(pid int)) {
 	t.Helper()
-	onBooted(t, func(t *testing.T, h *host) {
-		h.Expect("worker killed")
-		h.program(ledgerServer(t, "3000") + `
-process.on('SIGUSR2', () => { // 256 MiB
+	h.Expect(entry)
+	h.program(ledgerServer(t, "3000") + `
+process.on('SIGUSR2', () => { // 512 MiB
   const all = [];
-  while (all.length < 16) all.push(Buffer.alloc(1 << 24, 1));
+  while (all.length < 32) all.push(Buffer.alloc(1 << 24, 1));
 });`)
-		h.install("--listen", "8080=3000", "--workers", "3")
-		h.get("tcp", "127.0.0.1:8080")
-		h.started()
-		before := h.status()
-		victim := before.Workers[1]
-		kill(t, h, victim.PID)
-		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
-			return strings.HasPrefix(e.Message, "worker became ready worker=4 ")
-		})
-		for range 10 {
-			h.get("tcp", "127.0.0.1:8080")
-		}
-		after := h.status()
-		if after.PID != before.PID || len(after.Workers) != 3 {
-			t.Fatalf("status %+v, was %+v", after, before)
-		}
-		for _, w := range after.Workers {
-			if w.Slot == victim.Slot {
-				if w.PID == victim.PID || w.Restarts != 1 || w.LastExit == nil || w.LastExit.Signal == nil || *w.LastExit.Signal != "SIGKILL" {
-					t.Errorf("the killed worker's successor is %+v, last exit %+v", w, w.LastExit)
-				}
-				continue
-			}
-			if !slices.ContainsFunc(before.Workers, func(b master.Worker) bool { return b.PID == w.PID && b.ID == w.ID }) || w.Restarts != 0 {
-				t.Errorf("worker %+v did not live on", w)
-			}
-		}
-		out, err := h.rondo("status", "app")
-		if err != nil || !strings.Contains(out, "was killed by SIGKILL") {
-			t.Errorf("rondo status tells %s, %v", out, err)
-		}
-		if p := h.Show("app.service", "ActiveState", "NRestarts", "OOMPolicy"); p["ActiveState"] != "active" || p["NRestarts"] != "0" || p["OOMPolicy"] != "continue" {
-			t.Errorf("app.service is %v", p)
-		}
+	h.install("--listen", "8080=3000", "--workers", "3")
+	h.get("tcp", "127.0.0.1:8080")
+	h.started()
+	before := h.status()
+	victim := before.Workers[1]
+	kill(victim.PID)
+	h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
+		return strings.HasPrefix(e.Message, "worker became ready worker=4 ")
 	})
+	for range 10 {
+		h.get("tcp", "127.0.0.1:8080")
+	}
+	after := h.status()
+	if after.PID != before.PID || len(after.Workers) != 3 {
+		t.Fatalf("status %+v, was %+v", after, before)
+	}
+	for _, w := range after.Workers {
+		if w.Slot == victim.Slot {
+			e := w.LastExit
+			if w.PID == victim.PID || w.Restarts != 1 || e == nil || e.Signal == nil || *e.Signal != "SIGKILL" || e.Reason != reason {
+				t.Errorf("the killed worker's successor is %+v, last exit %+v, want %q", w, e, reason)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(before.Workers, func(b master.Worker) bool { return b.PID == w.PID && b.ID == w.ID }) || w.Restarts != 0 {
+			t.Errorf("worker %+v did not live on", w)
+		}
+	}
+	out, err := h.rondo("status", "app")
+	if err != nil || !strings.Contains(out, reason+"\n") {
+		t.Errorf("rondo status tells %s, %v", out, err)
+	}
+	if p := h.Show("app.service", "ActiveState", "NRestarts", "OOMPolicy"); p["ActiveState"] != "active" || p["NRestarts"] != "0" || p["OOMPolicy"] != "continue" {
+		t.Errorf("app.service is %v", p)
+	}
 }
