@@ -25,9 +25,10 @@ const (
 // changes nothing.
 //
 // Like Send, Store does not wait. A nil error says that the message is on its way, and
-// not that the manager took it: a full store, FileDescriptorStoreMax=0 and a process
-// that NotifyAccess= does not let speak drop the descriptors without a word. Where
-// no manager listens, nothing is stored and the error wraps errors.ErrUnsupported.
+// not that the manager took it: what a full store has no room for, anything at all
+// where FileDescriptorStoreMax=0, and what comes from a process that NotifyAccess= does
+// not let speak, the manager closes, and only its own log tells. Where no manager
+// listens, nothing is stored and the error wraps errors.ErrUnsupported.
 func (n *Notifier) Store(name string, fds ...int) error {
 	if err := checkName(name); err != nil {
 		return err
