@@ -1,0 +1,17 @@
+//go:build !linux
+
+package cgroup
+
+// Elsewhere there are no control groups, and no service manager that leaves workers
+// alive when their master ends.
+
+import (
+	"context"
+	"errors"
+)
+
+func unit() string { return "" }
+
+func leftovers([]int) ([]Process, error) { return nil, errors.ErrUnsupported }
+
+func kill(context.Context, []Process) error { return errors.ErrUnsupported }

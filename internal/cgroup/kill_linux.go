@@ -1,0 +1,82 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rondokit/rondo/internal/sys"
+)
+
+// victim is a process that was sent SIGKILL.
+type victim struct {
+	Process
+	handle *sys.Handle
+}
+
+func kill(ctx context.Context, list []Process) error {
+	v := here()
+	g, err := v.own()
+	if err != nil {
+		return err
+	}
+	var victims []victim
+	defer func() {
+		for _, one := range victims {
+			one.handle.Close()
+		}
+	}()
+	var errs []error
+	for _, p := range list {
+		h, err := v.killOne(g, p)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("kill %v: %w", p, err))
+		}
+		if h != nil {
+			victims = append(victims, victim{p, h})
+		}
+	}
+	return errors.Join(append(errs, await(ctx, victims))...)
+}
+
+// killOne gives a handle of the process that it has killed; none when p has ended.
+func (v view) killOne(g group, p Process) (*sys.Handle, error) {
+	h, err := sys.OpenHandle(p.PID)
+	if err == unix.ESRCH {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// What is read now is of the process that h means, or that has ended and h means
+	// nobody. It may be another than p, which had the pid before.
+	st, ok := v.stat(p.PID)
+	if !ok || st.began != p.began || !v.holds(g, p.PID) {
+		h.Close()
+		return nil, nil
+	}
+	if err := h.Signal(unix.SIGKILL); err != nil {
+		h.Close()
+		if err == unix.ESRCH {
+			err = nil
+		}
+		return nil, err
+	}
+	return h, nil
+}
+
+// await returns when all have ended.
+func await(ctx context.Context, victims []victim) error {
+	var alive []Process
+	for _, one := range victims {
+		if one.handle.Wait(ctx) != nil {
+			alive = append(alive, one.Process)
+		}
+	}
+	if len(alive) > 0 {
+		return fmt.Errorf("killed, and did not end: %s: %w", List(alive), context.Cause(ctx))
+	}
+	return nil
+}
