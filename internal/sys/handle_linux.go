@@ -46,6 +46,10 @@ func (h *Handle) wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	done := false // which is asked first, as a ctx that has ended lets nobody wait
+	if err := raw.Control(func(fd uintptr) { done = over(int(fd)) }); done || err != nil {
+		return err
+	}
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		h.file.SetReadDeadline(time.Unix(1, 0))

@@ -50,8 +50,10 @@ func TestAHandleTellsOfTheEnd(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Errorf("Wait = %v", err)
 	}
-	if err := h.Wait(t.Context()); err != nil {
-		t.Errorf("Wait for one that has ended = %v", err)
+	for _, ctx := range []context.Context{t.Context(), gone} {
+		if err := h.Wait(ctx); err != nil {
+			t.Errorf("Wait for one that has ended = %v", err)
+		}
 	}
 }
 
