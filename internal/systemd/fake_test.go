@@ -23,6 +23,8 @@ type fake struct {
 	answers map[string]answer // by method
 	calls   []string
 	conns   []net.Conn
+	mute    string // a word or method that it does not answer
+	muted   func() // called instead
 
 	all sync.WaitGroup // its goroutines, ended by the close of what they read
 }
@@ -73,6 +75,24 @@ func (f *fake) on(method string, a answer) {
 	f.answers[method] = a
 }
 
+// silent has the fake call f instead of an answer to a word or a method.
+func (f *fake) silent(what string, instead func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mute, f.muted = what, instead
+}
+
+// ignores says whether what is not answered.
+func (f *fake) ignores(what string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mute == "" || what != f.mute {
+		return false
+	}
+	f.muted()
+	return true
+}
+
 // connect is Connect to the fake.
 func (f *fake) connect() *Manager {
 	f.t.Helper()
@@ -109,6 +129,9 @@ func (f *fake) serve(conn net.Conn) {
 			return
 		}
 		words := strings.Fields(line)
+		if f.ignores(words[0]) {
+			continue
+		}
 		reply := map[string]string{"AUTH": "REJECTED EXTERNAL", "NEGOTIATE_UNIX_FD": "ERROR"}[words[0]]
 		if len(words) > 1 || words[0] == "DATA" {
 			reply = "OK 0123456789abcdef0123456789abcdef"
@@ -131,6 +154,9 @@ func (f *fake) serve(conn net.Conn) {
 
 func (f *fake) answer(conn net.Conn, call *godbus.Message) {
 	method, _ := call.Headers[godbus.FieldMember].Value().(string)
+	if f.ignores(method) {
+		return
+	}
 	said := method
 	for _, arg := range call.Body {
 		if text, ok := arg.(string); ok {

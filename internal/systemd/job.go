@@ -90,3 +90,19 @@ func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) err
 		return fmt.Errorf("%s %s: %w", verb, unit, context.Cause(ctx))
 	}
 }
+
+// JobType says what the manager is about to do with a unit: start, stop, restart,
+// reload and so on, or "" when nothing. What try-restart, reload-or-restart and the
+// restart of a unit that it requires ask for is a restart too.
+func (m *Manager) JobType(ctx context.Context, unit string) (string, error) {
+	jobs, err := m.conn.ListJobsContext(ctx) // one answer, where Unit.Job and Job.JobType are two that may not fit
+	if err != nil {
+		return "", m.explain("jobs of "+unit, err)
+	}
+	for _, j := range jobs {
+		if j.Unit == unit && j.JobType != "nop" {
+			return j.JobType, nil
+		}
+	}
+	return "", nil
+}

@@ -73,6 +73,7 @@ func (s Scope) UnitLog(unit string) []string {
 type Manager struct {
 	conn  *dbus.Conn
 	scope Scope
+	end   context.CancelFunc // of what the connection lives by
 }
 
 // Connect connects to the manager of scope. The connection outlives ctx, which
@@ -85,31 +86,51 @@ func Connect(ctx context.Context, scope Scope) (*Manager, error) {
 	if scope == User {
 		connect = connectUser
 	}
-	conn, err := connect(context.WithoutCancel(ctx))
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, end)
+	conn, err := connect(life)
+	if !stop() {
+		if err == nil {
+			conn.Close()
+		}
+		return nil, fmt.Errorf("no answer from systemd: %w", context.Cause(ctx))
+	}
 	if err != nil {
+		end()
 		return nil, err
 	}
-	return &Manager{conn, scope}, nil
+	return &Manager{conn, scope, end}, nil
 }
 
 // Close ends the connection.
-func (m *Manager) Close() { m.conn.Close() }
+func (m *Manager) Close() {
+	m.conn.Close()
+	m.end()
+}
 
 func connectSystem(ctx context.Context) (*dbus.Conn, error) {
 	// As sd_booted(3): without this directory systemd is not what runs the machine.
 	if _, err := os.Lstat("/run/systemd/system"); err != nil {
 		return nil, fmt.Errorf("%w: this machine, or container, was not booted with it", ErrAbsent)
 	}
+	const socket = "/run/systemd/private"
+	var alone error
 	if os.Geteuid() == 0 {
-		if conn, err := private(ctx, "/run/systemd/private"); err == nil {
+		conn, err := private(ctx, socket)
+		if err == nil {
 			return conn, nil
 		}
+		alone = fmt.Errorf("no answer from systemd at %s: %w", socket, err)
 	}
 	conn, err := dbus.NewSystemConnectionContext(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+		return conn, nil
+	case alone != nil:
+		return nil, fmt.Errorf("%w, nor over the system bus: %w", alone, err)
+	default:
 		return nil, fmt.Errorf("no answer from the system bus, which root does not need: run it as root (sudo): %w", err)
 	}
-	return conn, nil
 }
 
 func connectUser(ctx context.Context) (*dbus.Conn, error) {

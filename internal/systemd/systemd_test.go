@@ -113,6 +113,55 @@ func TestAContextEndsTheWaitForAJob(t *testing.T) {
 	}
 }
 
+func TestTheJobOfAUnit(t *testing.T) {
+	type status struct {
+		ID                 uint32
+		Unit, Type, Status string
+		Path, UnitPath     godbus.ObjectPath
+	}
+	f := newFake(t)
+	m := f.connect()
+	f.on("ListJobs", answer{body: []any{[]status{
+		{6, "app.socket", "stop", "waiting", job, job}, {8, "app.service", "nop", "running", job, job},
+		{7, "app.service", "restart", "running", job, job}, {9, "app.service.service", "start", "waiting", job, job},
+	}}})
+	for unit, want := range map[string]string{"app.service": "restart", "app.socket": "stop", "app": "", "other.service": ""} {
+		if got, err := m.JobType(t.Context(), unit); got != want || err != nil {
+			t.Errorf("JobType(%s) = %q, %v, want %q", unit, got, err, want)
+		}
+	}
+	f.on("ListJobs", answer{body: []any{[]status{}}})
+	if got, err := m.JobType(t.Context(), "app.service"); got != "" || err != nil {
+		t.Errorf("JobType without jobs = %q, %v", got, err)
+	}
+}
+
+func TestAManagerThatSaysNothingIsNotWaitedFor(t *testing.T) {
+	for _, when := range []string{"AUTH", "AddMatch"} {
+		f := newFake(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f.silent(when, func() { cancel(errors.New("enough")) })
+		if m, err := Connect(ctx, User); err == nil || err.Error() != "no answer from systemd: enough" {
+			t.Errorf("Connect where %s is not answered = %v, %v, want the cause", when, m, err)
+		}
+	}
+}
+
+func TestAConnectionOutlivesItsContext(t *testing.T) {
+	f := newFake(t)
+	f.on("Get", answer{body: []any{godbus.MakeVariant("257.1")}})
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := Connect(ctx, User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	cancel()
+	if got, err := m.Version(); got != 257 || err != nil {
+		t.Errorf("Version after the context's end = %d, %v", got, err)
+	}
+}
+
 func TestWhatTheManagerRefuses(t *testing.T) {
 	f := newFake(t)
 	m := f.connect()
@@ -124,6 +173,7 @@ func TestWhatTheManagerRefuses(t *testing.T) {
 		"DisableUnitFiles": func() error { return m.Disable(t.Context(), "app.socket") },
 		"ResetFailedUnit":  func() error { return m.ResetFailed(t.Context(), "app.socket") },
 		"GetAll":           func() error { _, err := m.Unit(t.Context(), "app.socket"); return err },
+		"ListJobs":         func() error { _, err := m.JobType(t.Context(), "app.socket"); return err },
 	}
 	for method, call := range calls {
 		f.on(method, answer{err: "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"})
