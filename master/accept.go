@@ -76,7 +76,7 @@ func (t *table) peek(l *listener) int {
 
 func (t *table) hasRoom(s *seat) bool {
 	w := s.key.worker
-	return w.inFlight < w.cfg.Window && w.listed() < 2*w.cfg.Window && !w.blocked && !w.broken && !w.stalled && t.now >= s.restUntil
+	return w.inFlight < w.cfg.Window && w.listed() < 2*w.cfg.Window && !w.blocked && !w.broken && !w.stalled && !w.probing && t.now >= s.restUntil
 }
 
 // mayAccept tells the loop whether to take another connection from l.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
 	"golang.org/x/sys/unix"
@@ -27,7 +28,8 @@ type proc struct {
 	worker  *worker
 	process *sys.Process // nil until it is started
 	channel int          // -1 when closed
-	reader  *wire.Reader
+	state   *state.Worker
+	counted uint64   // connections that it took, as kept
 	rights  int      // descriptors that came and belong to a line not yet read; they are closed
 	out     []byte   // waits for the channel to take it
 	paused  bool     // too much waits: nothing is read
@@ -38,6 +40,7 @@ type proc struct {
 	left    int      // bytes that it left behind, to be read before it is done with
 	early   []signal // sent before there was a process
 	tail    *tail
+	stored  *storedWorker // until it is adopted
 }
 
 // watch waits for what p needs now.
@@ -59,7 +62,7 @@ func (l *loop) read(p *proc) {
 	until := time.Now().Add(readTime)
 	budget := readBudget
 	for empty := false; l.lines(p, until) && !empty && budget > 0; {
-		space := p.reader.Space()
+		space := p.state.Lines.Space()
 		space = space[:min(len(space), budget)]
 		if p.dead {
 			if p.left <= 0 {
@@ -80,10 +83,10 @@ func (l *loop) read(p *proc) {
 			l.endChannel(p)
 			return
 		}
-		p.rights += len(fds)
+		p.setRights(p.rights + len(fds))
 		p.left -= n
 		budget -= n + rightCost*len(fds)
-		p.reader.Add(n)
+		p.state.Lines.Add(n)
 		empty = n < len(space) && len(fds) == 0 && !cut && !p.dead // a read ends early also after descriptors
 	}
 }
@@ -96,7 +99,7 @@ func (l *loop) lines(p *proc, until time.Time) bool {
 			l.later(p)
 			return false
 		}
-		line, err := p.reader.Next()
+		line, err := p.state.Lines.Next()
 		var long *wire.TooLongError
 		switch {
 		case errors.As(err, &long):
@@ -104,20 +107,30 @@ func (l *loop) lines(p *proc, until time.Time) bool {
 				l.answerHandle(p)
 			}
 			l.tooLong(p)
+			p.state.Lines.Done()
 		case line == nil:
-			if p.reader.Dropping() {
+			if p.state.Lines.Dropping() {
 				l.tooLong(p) // its end may never come
 			}
-			if p.rights > 0 && !p.reader.Pending() {
-				p.rights = 0
+			if p.rights > 0 && !p.state.Lines.Pending() {
+				p.setRights(0)
 				l.garbage(p, errors.New("sent descriptors that belong to no message, closed"))
 			}
 			return true
 		default:
 			l.message(p, line)
+			l.tally(p)
+			p.state.Lines.Done()
 		}
 	}
 	return false
+}
+
+func (p *proc) setRights(n int) {
+	if n != p.rights {
+		p.rights = n
+		p.state.SetRights(n)
+	}
 }
 
 // later has the next turn go on with p.
@@ -152,7 +165,14 @@ func (l *loop) message(p *proc, line []byte) {
 	if l.msg.Envelope {
 		l.answerHandle(p)
 	}
+	answered := int64(-1)
+	if l.msg.Kind == wire.Answer && !l.msg.Envelope {
+		answered = l.msg.Ack
+	}
 	l.apply(event{kind: evMessage, worker: p.worker.id, msg: &l.msg})
+	if answered >= 0 {
+		p.state.Settle(answered)
+	}
 }
 
 func (l *loop) garbage(p *proc, err error) {
@@ -164,7 +184,7 @@ func (l *loop) garbage(p *proc, err error) {
 func (l *loop) answerHandle(p *proc) {
 	answer := wire.HandleNackLine
 	if p.rights > 0 {
-		p.rights--
+		p.setRights(p.rights - 1)
 		answer = wire.HandleAckLine
 	}
 	l.write(p, []byte(answer))
@@ -190,13 +210,17 @@ func (l *loop) send(p *proc, h *handoff) {
 		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq})
 		return
 	}
+	p.state.Reserve(h.seq)
+	p.state.Intend(h.seq, len(h.conns))
 	n, err := sys.Send(p.channel, l.buf, l.fds)
 	if err != nil || n == 0 {
+		p.state.Settle(h.seq)
 		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq, err: err})
 		l.cannotWrite(p, err)
 		return
 	}
 	if n < len(l.buf) { // the descriptors went with the first byte
+		p.state.SetUnsent(true)
 		p.out = append(p.out, l.buf[n:]...)
 		l.cannotWrite(p, unix.EAGAIN)
 	}
@@ -218,6 +242,7 @@ func (l *loop) write(p *proc, b []byte) {
 		}
 		l.cannotWrite(p, unix.EAGAIN)
 	}
+	p.state.SetUnsent(true)
 	p.out = append(p.out, b...)
 	if !p.paused && len(p.out) > maxOut {
 		p.paused = true
@@ -266,6 +291,7 @@ func (l *loop) writable(p *proc) {
 		l.later(p)
 	}
 	p.out, p.paused = nil, false
+	p.state.SetUnsent(false)
 	l.watch(p, false)
 	l.apply(event{kind: evWritable, worker: p.worker.id})
 }

@@ -37,6 +37,19 @@ type Config struct {
 	// are not used.
 	Journal string
 
+	// Store, when set, keeps what the next master needs to take the workers over. A
+	// worker gets no connection before its own descriptors are kept.
+	Store Store
+
+	// Stored are descriptors that a Store kept for this master, or that Handover gave,
+	// by their names. Run takes them.
+	Stored map[string]int
+
+	// Sweep, when set, ends what the last master has left behind, which is all but
+	// these processes and what belongs to them. It is called on the goroutine of Run,
+	// once, before anything is started.
+	Sweep func(keep []int)
+
 	// Next reads the configuration again for a reload. nil means the same one.
 	// It is called on a goroutine of its own.
 	Next func(context.Context) (settings.Settings, error)

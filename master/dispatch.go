@@ -152,6 +152,12 @@ func (t *table) recall(w *worker, k *key) {
 
 // handleAck applies NODE_HANDLE_ACK and NODE_HANDLE_NACK, which come in the order of the envelopes.
 func (t *table) handleAck(w *worker, arrived bool) {
+	if w.probing { // of the last master's handoffs, or of the probe
+		if !arrived {
+			t.probeAgain(w)
+		}
+		return
+	}
 	for i := w.head; i < len(w.sent); i++ {
 		h := &w.sent[i]
 		if h.done || h.acked || !h.envelope || h.seq < 0 {
@@ -162,6 +168,7 @@ func (t *table) handleAck(w *worker, arrived bool) {
 			return
 		}
 		t.rest(h.seat)
+		t.do(effect{kind: effSettle, worker: w, seq: h.seq})
 		t.redistribute(w, h, h.conns)
 		return
 	}
@@ -172,7 +179,9 @@ func (t *table) handleAck(w *worker, arrived bool) {
 func (t *table) answer(w *worker, m *wire.Message) {
 	h := w.find(m.Ack)
 	if h == nil {
-		t.violation(w, "answered a message that was not sent")
+		if !w.adopted || !t.beforeUs(w, m) {
+			t.violation(w, "answered a message that was not sent")
+		}
 		return
 	}
 	if !m.Accepted {
@@ -320,6 +329,7 @@ func (t *table) abandon(w *worker) {
 		t.freeVec = append(t.freeVec, h.conns[:0])
 	}
 	w.sent, w.head, w.inFlight = nil, 0, 0
+	t.diedHolding(w)
 	t.count.Redistributed += uint64(len(back))
 	t.placeAgain(back)
 }

@@ -15,6 +15,9 @@ const maxFirstFailures = 3
 
 // start spawns the first workers.
 func (t *table) start() {
+	for _, w := range t.workers { // strays
+		t.takeOn(w)
+	}
 	t.startLimit = t.now.add(t.cfg.StartTimeout)
 	t.arm(t.startLimit)
 	t.fill(t.cfg.Workers)
@@ -33,17 +36,23 @@ func (t *table) fill(n int) {
 
 // becameReady sees to what a newly ready worker changes for the whole.
 func (t *table) becameReady(w *worker) {
-	if t.phase == starting && t.readyCount() == len(t.slots) {
-		t.phase, t.startLimit = serving, 0
-		t.log.Info("serving", "generation", t.generation, "workers", len(t.slots))
-		t.warnUnasked()
-		t.statusText = t.statusLine()
-		t.do(effect{kind: effNotify, notify: Event{Ready: true, Status: t.statusText}})
-	}
+	t.nowServing()
 	t.replaced(w)
 	t.scaled()
 	t.sweep()
 	t.status()
+}
+
+// nowServing ends the first start when every slot is ready.
+func (t *table) nowServing() {
+	if t.phase != starting || t.readyCount() < len(t.slots) {
+		return
+	}
+	t.phase, t.startLimit = serving, 0
+	t.log.Info("serving", "generation", t.generation, "workers", len(t.slots))
+	t.warnUnasked()
+	t.statusText = t.statusLine()
+	t.do(effect{kind: effNotify, notify: Event{Ready: true, Status: t.statusText}})
 }
 
 // warnUnasked names the listeners that would never be served.
@@ -168,7 +177,7 @@ func (t *table) tick() {
 	switch {
 	case t.phase != settling:
 	case t.now >= t.settleBy || t.settled():
-		t.drainAll()
+		t.endSettling()
 	default:
 		t.arm(t.settleBy)
 	}
@@ -197,6 +206,7 @@ func (t *table) tickWorker(w *worker) {
 		t.hungUp(w)
 	}
 	t.arm(w.hungAt)
+	t.tickProbe(w)
 	limit := w.ackLimit()
 	switch {
 	case limit == 0 || w.stalled:
@@ -273,6 +283,7 @@ const settleTime = time.Second
 // then the workers drain.
 func (t *table) stop(err error) {
 	if t.phase >= settling {
+		t.leaving, t.planned = false, false // a stop wins
 		return
 	}
 	t.phase, t.stopErr = settling, err
@@ -314,6 +325,15 @@ func (t *table) settled() bool {
 		}
 	}
 	return true
+}
+
+// endSettling goes on when all that was accepted is handed over.
+func (t *table) endSettling() {
+	if t.leaving {
+		t.left()
+	} else {
+		t.drainAll()
+	}
 }
 
 // drainAll tells every worker to leave.

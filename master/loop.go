@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
 	"golang.org/x/sys/unix"
@@ -46,6 +47,11 @@ type loop struct {
 	procs        map[int]*proc // by worker id
 	oom          oomWatch
 
+	state     *state.Service // nil where nothing would keep it
+	unsavable bool           // and the log says so
+	accepted  uint64         // connections
+	counted   state.Counters // as kept
+
 	pending  []event     // raised by effects, applied after them
 	toAccept []*listener // likewise
 	waiting  []*proc     // with lines that have been read and are for the next turn
@@ -53,6 +59,10 @@ type loop struct {
 	buf      []byte // one outgoing line
 	fds      []int
 	msg      wire.Message
+
+	adopted     bool // the workers of the last master
+	handing     bool // leaves with a Handover
+	readingNext bool // for a reload
 
 	reloading chan<- error
 	scaling   chan<- error
@@ -74,8 +84,9 @@ func newLoop(m *Master) (*loop, error) {
 	l.t = t
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.output = output{out: newSink(m.cfg.Stdout), err: newSink(m.cfg.Stderr), hurry: make(chan struct{}), journal: m.cfg.Journal, name: m.cfg.Name}
-	t.epoch, t.log = l.began, m.log
+	t.epoch, t.monotonic, t.log = l.began, monotonic(), m.log
 	t.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	t.stores = l.cfg.Store != nil
 	if err := l.open(); err != nil {
 		l.close()
 		return nil, err
@@ -119,6 +130,10 @@ func (l *loop) open() error {
 		}
 		l.add(l.t.listeners[i], fd)
 	}
+	if l.adopted = l.recall(); l.adopted {
+		l.setClock()
+		return nil
+	}
 	if len(l.cfg.Sockets) > 0 {
 		return nil
 	}
@@ -141,7 +156,18 @@ func (l *loop) add(ls *listener, fd int) {
 }
 
 func (l *loop) run() error {
-	l.apply(event{kind: evStart})
+	if l.cfg.Sweep != nil {
+		l.cfg.Sweep(l.adoptedPIDs())
+	}
+	l.watchAdopted()
+	if l.adopted {
+		l.apply(event{kind: evAdopt})
+	} else {
+		l.apply(event{kind: evStart})
+	}
+	if l.t.planned {
+		l.reload(nil)
+	}
 	if l.cfg.Watchdog > 0 {
 		l.alive = l.now
 	}
@@ -226,15 +252,13 @@ func (l *loop) event(r sys.Ready) {
 
 // apply gives ev to the table and does what it says, and what follows from that.
 func (l *loop) apply(ev event) {
-	ev.now = l.now
-	l.do(l.t.step(ev))
+	l.step(&ev)
 	for {
 		switch {
 		case len(l.pending) > 0:
 			ev := l.pending[0]
 			l.pending = l.pending[1:]
-			ev.now = l.now
-			l.do(l.t.step(ev))
+			l.step(&ev)
 		case len(l.toAccept) > 0:
 			ls := l.toAccept[0]
 			l.toAccept = l.toAccept[1:]
@@ -244,6 +268,14 @@ func (l *loop) apply(ev event) {
 			return
 		}
 	}
+}
+
+// step gives ev to the table, keeps what that changes, and does what it says.
+func (l *loop) step(ev *event) {
+	ev.now = l.now
+	effects := l.t.step(*ev)
+	l.save(ev)
+	l.do(effects)
 }
 
 // settle sends all batches, also those that others could not take.
@@ -270,6 +302,8 @@ func (l *loop) accept(ls *listener) {
 		fd, err := sys.Accept(ls.fd)
 		switch err {
 		case nil:
+			l.accepted++
+			l.count()
 			l.apply(event{kind: evAccepted, listener: ls, fd: fd})
 		case unix.EAGAIN:
 			l.apply(event{kind: evDrained, listener: ls})
@@ -299,7 +333,11 @@ func (l *loop) do(effects []effect) {
 			l.send(l.procs[e.worker.id], e.handoff)
 		case effLine:
 			if p := l.procs[e.worker.id]; p != nil && p.channel >= 0 {
+				p.state.Reserve(e.worker.seq)
 				l.write(p, e.line)
+				if e.on {
+					p.state.SetTold()
+				}
 			}
 		case effClose:
 			sys.Release(e.fd)
@@ -314,8 +352,17 @@ func (l *loop) do(effects []effect) {
 		case effUnbind:
 			l.unbind(e.listener)
 		case effRelease:
-			delete(l.procs, e.worker.id)
+			l.release(e.worker.id)
+		case effProbe:
+			l.probe(l.procs[e.worker.id], e.seq)
+		case effSettle:
+			if p := l.procs[e.worker.id]; p != nil {
+				p.state.Settle(e.seq)
+			}
 		case effNotify:
+			if e.notify.Ready && l.state != nil {
+				l.state.Adopted()
+			}
 			l.cfg.Notify(e.notify)
 		case effDone:
 			l.finish(e.done, e.err)
@@ -354,15 +401,20 @@ func (l *loop) finish(c command, err error) {
 
 // reload reads the settings anew, on a goroutine, and has the table replace the workers.
 func (l *loop) reload(answer chan<- error) {
-	if l.reloading != nil {
-		answer <- ErrBusy
+	if l.readingNext || l.reloading != nil || l.t.reload != nil {
+		if answer != nil {
+			answer <- ErrBusy
+		}
 		return
 	}
-	l.reloading = answer
+	l.reloading, l.readingNext = answer, true
 	old, next := *l.t.cfg, l.cfg.Next
 	l.helpers.Go(func() { // ends with Next, whose context ends with Run
 		cfg, err := nextSettings(l.ctx, old, next)
-		l.m.send(func(l *loop) { l.apply(event{kind: evReload, cfg: cfg, err: err}) })
+		l.m.send(func(l *loop) {
+			l.readingNext = false
+			l.apply(event{kind: evReload, cfg: cfg, err: err})
+		})
 	})
 }
 
@@ -421,18 +473,24 @@ func (l *loop) stopNow(cause error) {
 
 func (l *loop) status() Status {
 	s := l.t.snapshot()
-	s.Version, s.Name, s.PID = Version, l.cfg.Name, os.Getpid()
+	s.Version, s.Name, s.PID, s.Adopted = Version, l.cfg.Name, os.Getpid(), l.t.adoptions
 	return s
 }
 
 // close frees what the loop holds.
 func (l *loop) close() {
 	l.cancel()
+	if l.t.leaving {
+		l.leaveBehind()
+	}
 	for _, ls := range l.listeners {
 		l.unbind(ls)
 	}
 	for _, p := range l.procs {
 		l.abandon(p)
+	}
+	if l.state != nil {
+		l.state.Close()
 	}
 	l.output.end()
 	hurry := time.AfterFunc(lastWords, func() { close(l.output.hurry) })
@@ -472,6 +530,17 @@ func (l *loop) signal(p *proc, s signal) {
 	if err != nil && err != unix.ESRCH {
 		l.m.log.Error("cannot signal worker", p.worker.attrs("err", err)...)
 	}
+}
+
+// release forgets a worker whose process and channel have ended.
+func (l *loop) release(id int) {
+	if p := l.procs[id]; p != nil {
+		if p.state != nil {
+			p.state.Close()
+		}
+		delete(l.procs, id)
+	}
+	l.dropWorker(id)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -21,6 +21,7 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -44,6 +45,8 @@ type Master struct {
 	poller *sys.Poller
 	inbox  chan func(*loop) // run by the loop, in order
 	done   chan struct{}    // closed when Run returns
+
+	handover *Handover // set before done is closed
 
 	wake struct {
 		sync.Mutex // guards poller against Wake after Close
@@ -196,6 +199,59 @@ func (m *Master) Scale(ctx context.Context, workers int) error {
 // Run is about to return. If ctx ends first the drain goes on.
 func (m *Master) Drain(ctx context.Context) error {
 	err := m.ask(ctx, func(l *loop, _ chan<- error) { l.apply(event{kind: evStop}) })
+	if errors.Is(err, ErrStopped) {
+		return nil
+	}
+	return err
+}
+
+// Leave stops accepting, waits a moment until what was accepted is handed over, and
+// ends Run without ending the workers: what Config.Store keeps is for the next master,
+// which takes them over and then replaces them. It returns when Run is about to. It
+// fails, and changes nothing, where there is no Store, or before every slot was ready.
+func (m *Master) Leave(ctx context.Context) error {
+	return m.leave(ctx, func(l *loop) error {
+		if l.cfg.Store == nil || l.state == nil {
+			return errors.New("nothing keeps the workers for the next master: its unit has no file descriptor store")
+		}
+		return nil
+	}, 1)
+}
+
+// HandOver is Leave for a next master that gets what it needs from Handover, and
+// that replaces no worker.
+func (m *Master) HandOver(ctx context.Context) error {
+	return m.leave(ctx, func(l *loop) error {
+		if l.state == nil {
+			return errors.New("the state cannot be handed over on this system")
+		}
+		l.handing = true
+		return nil
+	}, 0)
+}
+
+// Handover gives what the next master needs, when Run has returned because of
+// HandOver; else nil. The caller takes it.
+func (m *Master) Handover() *Handover {
+	<-m.done
+	h := m.handover
+	m.handover = nil
+	return h
+}
+
+func (m *Master) leave(ctx context.Context, may func(*loop) error, planned int) error {
+	err := m.ask(ctx, func(l *loop, answer chan<- error) {
+		err := may(l)
+		if err == nil && l.t.phase != serving {
+			err = fmt.Errorf("the master is %v, not serving; try again when it is", l.t.phase)
+		}
+		if err != nil {
+			l.handing = false
+			answer <- err
+			return
+		}
+		l.apply(event{kind: evLeave, n: planned})
+	})
 	if errors.Is(err, ErrStopped) {
 		return nil
 	}

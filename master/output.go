@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rondokit/rondo/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,8 +24,8 @@ type output struct {
 	name     string
 	hurry    chan struct{} // closed when what nobody takes is to be given up
 
-	sync.Mutex // guards the fields below
-	readers    map[*os.File]bool
+	sync.Mutex                     // guards the fields below
+	readers    map[*os.File]string // and what it is kept as for the next master
 	closed     bool
 }
 
@@ -79,15 +80,16 @@ type outputs struct {
 	tail           *tail
 }
 
-func (o *output) open(t *tail, slot int) (*outputs, error) {
+func (o *output) open(t *tail, id, slot int) (*outputs, error) {
 	if o.journal != "" {
 		return o.stream(t, slot)
 	}
 	s := &outputs{o: o, tail: t}
 	for _, side := range []struct {
-		fd *int
-		to *sink
-	}{{&s.stdout, o.out}, {&s.stderr, o.err}} {
+		fd   *int
+		to   *sink
+		name string
+	}{{&s.stdout, o.out, outName}, {&s.stderr, o.err, errName}} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			s.close()
@@ -99,7 +101,7 @@ func (o *output) open(t *tail, slot int) (*outputs, error) {
 		// Fd makes the write end blocking, which is what programs expect of stdout.
 		*side.fd = int(w.Fd())
 		s.files, s.readers = append(s.files, w), append(s.readers, r)
-		s.follows = append(s.follows, func() { o.copy(r, side.to, slot, t) })
+		s.follows = append(s.follows, func() { o.copy(r, fmt.Sprintf(side.name, id), side.to, slot, t) })
 	}
 	t.open(2)
 	return s, nil
@@ -147,10 +149,10 @@ func (s *outputs) close() {
 }
 
 // copy writes each line of r to w, with the slot before it.
-func (o *output) copy(r *os.File, to *sink, slot int, t *tail) {
+func (o *output) copy(r *os.File, name string, to *sink, slot int, t *tail) {
 	defer t.close()
 	defer r.Close()
-	if !o.enter(r) {
+	if !o.enter(r, name) {
 		return
 	}
 	defer o.leave(r)
@@ -175,13 +177,43 @@ func (o *output) copy(r *os.File, to *sink, slot int, t *tail) {
 	}
 }
 
-func (o *output) enter(r *os.File) bool {
+// adopt goes on with the pipes of a worker of the last master.
+func (o *output) adopt(helpers *sync.WaitGroup, id, slot int, sw *storedWorker, t *tail) {
+	if sw.out < 0 || sw.err < 0 {
+		return
+	}
+	t.open(2)
+	for _, side := range []struct {
+		fd   int
+		to   *sink
+		name string
+	}{{sw.out, o.out, outName}, {sw.err, o.err, errName}} {
+		unix.SetNonblock(side.fd, true)
+		r := os.NewFile(uintptr(side.fd), "output")
+		helpers.Go(func() { o.copy(r, fmt.Sprintf(side.name, id), side.to, slot, t) })
+	}
+}
+
+// handOver gives a descriptor of each pipe, by name, and ends its copy, which writes
+// what it has of a line.
+func (o *output) handOver(into map[string]int) {
+	o.Lock()
+	defer o.Unlock()
+	for r, name := range o.readers {
+		if fd, err := sys.DupFile(r); err == nil {
+			into[name] = fd
+		}
+		r.SetReadDeadline(time.Now())
+	}
+}
+
+func (o *output) enter(r *os.File, name string) bool {
 	o.Lock()
 	defer o.Unlock()
 	if o.readers == nil {
-		o.readers = map[*os.File]bool{}
+		o.readers = map[*os.File]string{}
 	}
-	o.readers[r] = true
+	o.readers[r] = name
 	return !o.closed
 }
 

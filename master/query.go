@@ -70,6 +70,10 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 	if w.want == down { // as Node's primary: a leaving worker opens nothing
 		return
 	}
+	if k := w.keys[handleName(q)]; k != nil && w.adopted && k.asked == seq { // read once more by this master
+		t.reply(k, seq)
+		return
+	}
 	if errno, why := unfit(w, q); errno != 0 {
 		t.refuse(w, seq, q, errno, why)
 		return
@@ -163,13 +167,23 @@ func (t *table) grant(w *worker, seq int64, q *wire.Query, h *handle) {
 	}
 	asked := *q
 	asked.Data = nil // as long as a message may be, and done with
-	k := &key{name: h.name, worker: w, query: &asked, handle: h, port: q.Port}
-	k.quoted = wire.Quote(k.name)
-	var sockname *wire.Sockname
+	k := &key{name: h.name, quoted: wire.Quote(h.name), asked: seq, worker: w, query: &asked, handle: h}
 	for _, l := range h.listeners {
 		l.asked = true
 		l.keys++
 		k.seats = append(k.seats, &seat{key: k, listener: l})
+	}
+	w.keys[k.name], t.handles[h.name] = k, h
+	h.keys++
+	t.reply(k, seq)
+}
+
+// reply answers the query of k with where it listens.
+func (t *table) reply(k *key, seq int64) {
+	q := k.query
+	k.port = q.Port
+	var sockname *wire.Sockname
+	for _, l := range k.handle.listeners {
 		if sockname == nil && l.network == "tcp" {
 			sockname = &wire.Sockname{Address: l.ip.String(), Family: "IPv6", Port: l.port}
 			if l.ip.Is4() {
@@ -185,9 +199,8 @@ func (t *table) grant(w *worker, seq int64, q *wire.Query, h *handle) {
 			k.port = -1
 		}
 	}
-	w.keys[k.name], t.handles[h.name] = k, h
-	h.keys++
-	t.line(w, wire.AppendReply(nil, w.nextSeq(), seq, k.name, 0, h.data, sockname))
+	w := k.worker
+	t.line(w, wire.AppendReply(nil, w.nextSeq(), seq, k.name, 0, k.handle.data, sockname))
 }
 
 // refuse answers with an error that becomes the worker's own listen error.
@@ -371,16 +384,21 @@ func unixPath(s string) string {
 
 // listening applies that w has opened the listener it asked for.
 func (t *table) listening(w *worker, q *wire.Query) {
+	again := false
 	for _, k := range w.keys {
-		if k.listening || k.query.Index != q.Index || k.query.Address != q.Address || k.query.Type != q.Type ||
+		if k.query.Index != q.Index || k.query.Address != q.Address || k.query.Type != q.Type ||
 			k.query.FD != q.FD || k.query.Name != q.Name || (q.Port != k.port && q.Port != k.query.Port) {
+			continue
+		}
+		if k.listening {
+			again = true
 			continue
 		}
 		k.listening = true
 		t.checkReady(w)
 		return
 	}
-	if w.want == up && !w.ended {
+	if w.want == up && !w.ended && !(again && w.adopted) {
 		t.violation(w, "says that it listens on "+q.String()+", which it did not ask for")
 	}
 }

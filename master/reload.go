@@ -28,6 +28,7 @@ func (t *table) beginReload(cfg *settings.Settings, err error) {
 		t.do(effect{kind: effDone, done: cmdReload, err: fmt.Errorf("the master is %v, not serving; try again when it is", t.phase)})
 		return
 	}
+	t.planned = false
 	t.lastReload = &Reload{State: "running"}
 	if err != nil {
 		t.recordReload(err)

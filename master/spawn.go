@@ -7,8 +7,8 @@ import (
 	"syscall"
 
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
-	"github.com/rondokit/rondo/internal/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,7 +49,7 @@ next:
 
 // spawn starts w's process on a goroutine: fork takes a while, and connections do not wait for it.
 func (l *loop) spawn(w *worker) {
-	p := &proc{worker: w, channel: -1, reader: wire.NewReader(w.cfg.MaxMessage), tail: &tail{}, untold: l.oom.untold()}
+	p := &proc{worker: w, channel: -1, tail: &tail{}, untold: l.oom.untold()}
 	l.procs[w.id] = p
 	env, cfg, slot := l.cfg.Env, w.cfg, w.slot.index
 	l.helpers.Go(func() { // ends when the process has been started
@@ -64,6 +64,7 @@ func (l *loop) spawn(w *worker) {
 type startedProcess struct {
 	process *sys.Process
 	channel int
+	state   *state.Worker
 }
 
 // undo ends a process that came too late.
@@ -72,6 +73,7 @@ func (s startedProcess) undo() {
 		return
 	}
 	sys.Close(s.channel)
+	s.state.Close()
 	s.process.KillGroup()
 	s.process.Reap()
 }
@@ -82,7 +84,7 @@ func (l *loop) start(p *proc, cfg *settings.Settings, env []string, slot int) (s
 	if err != nil {
 		return startedProcess{}, err
 	}
-	out, err := l.output.open(p.tail, slot)
+	out, err := l.output.open(p.tail, p.worker.id, slot)
 	if err != nil {
 		return startedProcess{}, err
 	}
@@ -98,6 +100,11 @@ func (l *loop) start(p *proc, cfg *settings.Settings, env []string, slot int) (s
 		return startedProcess{}, fmt.Errorf("channel: %w", err)
 	}
 	defer sys.Close(theirs)
+	kept, err := state.NewWorker(cfg.MaxMessage, moreHandoffs*cfg.Window)
+	if err != nil {
+		sys.Close(ours)
+		return startedProcess{}, fmt.Errorf("state: %w", err)
+	}
 	process, err := sys.Start(sys.Command{
 		Path: path, Args: cfg.Command, Dir: cfg.Directory,
 		Env:   environment(env, p.worker, out.journal),
@@ -105,9 +112,10 @@ func (l *loop) start(p *proc, cfg *settings.Settings, env []string, slot int) (s
 	})
 	if err != nil {
 		sys.Close(ours)
+		kept.Close()
 		return startedProcess{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return startedProcess{process, ours}, nil
+	return startedProcess{process, ours, kept}, nil
 }
 
 // started continues on the loop.
@@ -120,7 +128,7 @@ func (l *loop) started(p *proc, s startedProcess, err error) {
 		l.apply(event{kind: evExited, worker: p.worker.id, exit: exit{code: -1, reason: "could not be started: " + err.Error()}})
 		return
 	}
-	p.process, p.channel = s.process, s.channel
+	p.process, p.channel, p.state = s.process, s.channel, s.state
 	l.watch(p, false)
 	if err := l.m.poller.Watch(p.process.ExitFD, tagExit<<tagShift|uint64(p.worker.id), sys.Read); err != nil {
 		panic("master: cannot poll a process: " + err.Error())
@@ -130,6 +138,7 @@ func (l *loop) started(p *proc, s startedProcess, err error) {
 		l.signal(p, sig)
 	}
 	p.early = nil
+	l.keepWorker(p)
 }
 
 // exited collects a process that has ended. What it left in its channel is read
@@ -148,14 +157,17 @@ func (l *loop) exited(p *proc) {
 	l.m.poller.Watch(p.process.ExitFD, 0, 0)
 	// What it started and did not take out of its process group ends with it. Until it
 	// is reaped, the group's number is nobody else's.
-	p.process.KillGroup()
+	p.endGroup()
 	status, err := p.process.Reap()
-	if err != nil {
+	if err != nil && !p.worker.adopted {
 		panic(fmt.Sprintf("master: cannot reap %s: %v", p.worker, err))
 	}
 	p.process = nil
 	e := describe(status)
-	if status.Signal() == syscall.SIGKILL && !p.killed {
+	if err != nil { // no child of ours: who was its parent has its status
+		e = exit{code: -1, reason: "ended (how is not known: it was adopted)"}
+	}
+	if err == nil && status.Signal() == syscall.SIGKILL && !p.killed {
 		l.oom.explain(&e, p.untold)
 	}
 	journal, name, slot := l.cfg.Journal != "", l.cfg.Name, p.worker.slot.index
@@ -172,6 +184,15 @@ func (l *loop) exited(p *proc) {
 	})
 }
 
+// endGroup ends what a worker left in its process group. The number of one that was
+// adopted may be another's by now, once init has collected it; what it left ends
+// with the service.
+func (p *proc) endGroup() {
+	if !p.worker.adopted {
+		p.process.KillGroup()
+	}
+}
+
 // died makes p one that only has left something to read.
 func (l *loop) died(p *proc) {
 	p.dead, p.left = true, sys.Unread(p.channel)
@@ -185,8 +206,12 @@ func (l *loop) abandon(p *proc) {
 	l.closeChannel(p)
 	if p.process != nil {
 		l.m.poller.Watch(p.process.ExitFD, 0, 0)
-		p.process.KillGroup()
+		p.process.Signal(syscall.SIGKILL)
+		p.endGroup()
 		p.process.Reap()
+	}
+	if p.state != nil {
+		p.state.Close()
 	}
 }
 

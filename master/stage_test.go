@@ -421,6 +421,10 @@ func inWords(e *effect) string {
 		return fmt.Sprintf("done %s %v", [...]string{"reload", "scale"}[e.done], e.err)
 	case effExit:
 		return fmt.Sprintf("exit %v", e.err)
+	case effProbe:
+		return fmt.Sprintf("probe %d", e.worker.id)
+	case effSettle:
+		return fmt.Sprintf("settle %d %d", e.worker.id, e.seq)
 	}
 	panic(fmt.Sprintf("effect %d", e.kind))
 }

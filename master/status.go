@@ -7,8 +7,8 @@ type Status struct {
 	Name       string     `json:"name"`
 	PID        int        `json:"pid"`
 	Generation int        `json:"generation"`
-	State      string     `json:"state"` // starting, ready, reloading, draining
-	Adopted    int        `json:"adopted"`
+	State      string     `json:"state"`   // starting, ready, reloading, draining
+	Adopted    int        `json:"adopted"` // how many masters these workers had before
 	ScaledFrom *int       `json:"scaled_from"`
 	Reload     *Reload    `json:"reload"`
 	Listeners  []Listener `json:"listeners"`

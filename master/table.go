@@ -1,6 +1,7 @@
 package master
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -31,6 +32,7 @@ type table struct {
 	effects []effect
 
 	epoch      time.Time          // when now was 1
+	monotonic  int64              // the system's clock then, in nanoseconds; the loop's
 	cfg        *settings.Settings // of the generation that serves
 	generation int                // that serves
 	lastGen    int                // handed out last
@@ -59,6 +61,14 @@ type table struct {
 	lastReload *Reload
 	scaledFrom int
 	scaling    bool
+
+	stores    bool // channels are kept for the next master: a worker gets nothing before its own is
+	adoptions int  // masters before this one
+	anew      bool // adopted from a master that was stopping
+	changed   bool // beside what the event says: by the time, mostly
+	leaving   bool // the workers stay for the next master
+	planned   bool // which is to replace them
+	texts     map[*settings.Settings]json.RawMessage
 
 	starved  []*listener // not polled for want of a worker with room, or holding connections
 	dirty    []*worker   // with a batch that flush must send
@@ -109,6 +119,10 @@ const (
 	evScale                         // n
 	evDrainWorker                   // worker
 	evKillWorker                    // worker
+	evAdopt                         // begin with what adopt restored
+	evKept                          // worker: its channel is kept for the next master
+	evProbeUnsent                   // worker: a probe could not be sent
+	evLeave                         // n: end, and leave the workers; 1: to be replaced
 	evStop                          // drain and end
 	evStopNow                       // kill and end
 )
@@ -154,7 +168,7 @@ type effectKind uint8
 const (
 	effSpawn   effectKind = iota // worker
 	effSend                      // worker, handoff: pass its connections
-	effLine                      // worker, line: write it
+	effLine                      // worker, line: write it; on: it tells the worker to leave
 	effClose                     // fd: close the master's copy
 	effAccept                    // listener: accept while it has room
 	effPoll                      // listener, on: wait for it, or stop
@@ -162,6 +176,8 @@ const (
 	effBind                      // worker, seq, query
 	effUnbind                    // listener: close it
 	effRelease                   // worker: forget it; its process and its channel have ended
+	effProbe                     // worker, seq: pass it one end of a pair, for a key that is none
+	effSettle                    // worker, seq: a handoff that ended without an answer
 	effNotify                    // notify
 	effDone                      // done, err: a command has its result
 	effExit                      // err: Run returns it
@@ -215,6 +231,10 @@ func (t *table) step(ev event) []effect {
 	case evTick:
 	case evStart:
 		t.start()
+	case evAdopt:
+		t.takeOver()
+	case evLeave:
+		t.leave(ev.n == 1)
 	case evAccepted:
 		t.accepted(ev.listener, ev.fd)
 	case evDrained:
@@ -243,13 +263,15 @@ func (t *table) step(ev event) []effect {
 		t.stepWorker(w, ev)
 	}
 	if t.next != 0 && t.now >= t.next {
+		t.changed = true
 		t.tick()
 	}
 	if len(t.starved) > 0 {
 		t.feed()
 	}
 	if t.phase == settling && t.settled() {
-		t.drainAll()
+		t.changed = true
+		t.endSettling()
 	}
 	return t.effects
 }
@@ -274,6 +296,11 @@ func (t *table) stepWorker(w *worker, ev event) {
 		t.channelEnd(w)
 	case evSpawned:
 		w.pid = ev.pid
+	case evKept:
+		w.unkept = false
+		t.checkReady(w)
+	case evProbeUnsent:
+		t.probeAgain(w)
 	case evExited:
 		t.exited(w, ev.exit)
 	case evBound:

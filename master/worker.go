@@ -55,6 +55,16 @@ type worker struct {
 	ended      bool    // the channel has been read to its end
 	hungAt     instant // and if the process lives then, it has closed it on purpose
 
+	adopted  bool          // from the last master
+	found    *survivor     // until takeOver
+	firstSeq int64         // numbers below are the last master's
+	orphans  map[int64]int // connections that it handed over, by seq, and that are not answered
+	probing  bool          // it gets nothing until it has answered the probe
+	probe    int64         // seq
+	probeAt  instant       // send another one
+	probeBy  instant       // say that it does not answer
+	unkept   bool          // its channel is not kept yet for the next master
+
 	batch      int // connections it takes in one message; 0: Node's protocol only
 	seq        int64
 	keys       map[string]*key
@@ -86,6 +96,7 @@ func (w want) String() string { return [...]string{"up", "down"}[w] }
 // key is one listener that a worker opened: its own name for one handle.
 type key struct {
 	name      string
+	asked     int64 // seq of the query
 	quoted    []byte
 	worker    *worker
 	query     *wire.Query
@@ -134,6 +145,7 @@ func (t *table) spawn(s *slot, generation int, cfg *settings.Settings) *worker {
 	t.lastWorker++
 	w := &worker{id: t.lastWorker, slot: s, generation: generation, cfg: cfg, since: t.now, keys: map[string]*key{}}
 	w.deadline = t.now.add(cfg.StartTimeout)
+	w.unkept = t.stores
 	t.arm(w.deadline)
 	t.workers[w.id] = w
 	t.do(effect{kind: effSpawn, worker: w})
@@ -161,6 +173,9 @@ func (t *table) missing(w *worker) string {
 	}
 	if len(open) == 0 && !w.cfg.WaitReady {
 		return "it does not listen on anything"
+	}
+	if w.unkept {
+		return "the service manager has not taken its channel into the file descriptor store"
 	}
 	return ""
 }
@@ -253,7 +268,7 @@ func (t *table) drain(w *worker) {
 		t.terminate(w)
 		return
 	}
-	t.line(w, wire.AppendDisconnect(nil, w.nextSeq()))
+	t.tellLeave(w)
 	w.deadline = t.now.add(w.cfg.DrainTimeout)
 	t.arm(w.deadline)
 	t.log.Info("worker drains", w.attrs()...)

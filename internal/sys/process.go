@@ -33,5 +33,14 @@ func (p *Process) Signal(sig syscall.Signal) error { return p.signal(sig) }
 // KillGroup sends SIGKILL to the process and all it left in its group.
 func (p *Process) KillGroup() error { return unix.Kill(-p.PID, unix.SIGKILL) }
 
+// AdoptProcess gives the process that pidfd, which it takes when there is no error,
+// is of: the child of another process that has ended. Its PID is 0 when it has ended,
+// and was collected. Reap gives ECHILD for it; where it is a child after all, as in
+// a program that took the place of its parent by exec(2), its status.
+func AdoptProcess(pidfd int) (*Process, error) { return adoptProcess(pidfd) }
+
+// Free frees the Process, and leaves the process itself alone.
+func (p *Process) Free() { Close(p.ExitFD) }
+
 // Reap collects the exit status, once ExitFD is readable, and frees the Process.
 func (p *Process) Reap() (syscall.WaitStatus, error) { return p.reap() }

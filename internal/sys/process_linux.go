@@ -4,6 +4,10 @@ package sys
 // signal that could be missed.
 
 import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +32,30 @@ func start(c Command) (*Process, error) {
 
 func (p *Process) signal(sig syscall.Signal) error {
 	return unix.PidfdSendSignal(p.ExitFD, sig, nil, 0)
+}
+
+// adoptProcess reads from /proc whose descriptor it is (proc(5), fdinfo).
+func adoptProcess(pidfd int) (*Process, error) {
+	if pidfd < 0 {
+		return nil, unix.EBADF
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		value, ok := bytes.CutPrefix(line, []byte("Pid:"))
+		if !ok {
+			continue
+		}
+		pid, err := strconv.Atoi(string(bytes.TrimSpace(value)))
+		if err != nil {
+			return nil, err
+		}
+		unix.CloseOnExec(pidfd)
+		return &Process{PID: max(pid, 0), ExitFD: pidfd}, nil
+	}
+	return nil, unix.EINVAL
 }
 
 func (p *Process) reap() (syscall.WaitStatus, error) {

@@ -6,6 +6,7 @@ package sys
 // when it has ended. It ends with the child.
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,8 @@ func start(c Command) (*Process, error) {
 	}()
 	return p, nil
 }
+
+func adoptProcess(int) (*Process, error) { return nil, errors.ErrUnsupported }
 
 func (p *Process) signal(sig syscall.Signal) error { return unix.Kill(p.PID, sig) }
 

@@ -1,0 +1,153 @@
+package master
+
+import (
+	"fmt"
+
+	"github.com/rondokit/rondo/internal/state"
+	"github.com/rondokit/rondo/internal/wire"
+)
+
+// A Store keeps descriptors for the next master, as the service manager does
+// (systemd.service(5), FileDescriptorStoreMax=). Its methods are called on the
+// goroutine of Run and must not wait.
+type Store interface {
+	// Keep has fd, which it borrows, kept under name.
+	Keep(name string, fd int)
+	// Drop has what is kept under name forgotten.
+	Drop(name string)
+	// Sync calls done, on any goroutine, when all that Keep was called for is kept,
+	// or when that cannot be known.
+	Sync(done func())
+}
+
+// What is kept, by name: of each worker its channel, its pidfd and its state; the
+// state of the service; and the listeners that we opened.
+const (
+	serviceName    = "state"
+	channelName    = "w%d.chan"
+	processName    = "w%d.pid"
+	workerName     = "w%d.state"
+	outName        = "w%d.out"
+	errName        = "w%d.err"
+	listenerName   = "l%d.listen"
+	maxAttempts    = 3 // the last of them starts clean
+	moreHandoffs   = 2 // intents for each connection of the window: refused ones wait for their turn
+	storedByWorker = 3
+)
+
+// StoreSize is how many descriptors a Store must hold for workers of that number,
+// of which each may have a successor or a predecessor, and for listeners that they
+// have us open.
+func StoreSize(workers, surge, maxDraining int) int {
+	const own = 8
+	return storedByWorker*(workers+surge+maxDraining) + own + 1
+}
+
+// keep has the store keep fd, if there is one.
+func (l *loop) keep(name string, fd int) {
+	if l.cfg.Store != nil && fd >= 0 {
+		l.cfg.Store.Keep(name, fd)
+	}
+}
+
+func (l *loop) drop(name string) {
+	if l.cfg.Store != nil {
+		l.cfg.Store.Drop(name)
+	}
+}
+
+// keepWorker has what is p's kept, and then lets it have connections.
+func (l *loop) keepWorker(p *proc) {
+	if l.cfg.Store == nil {
+		return
+	}
+	id := p.worker.id
+	l.keep(fmt.Sprintf(channelName, id), p.channel)
+	l.keep(fmt.Sprintf(processName, id), p.process.ExitFD)
+	l.keep(fmt.Sprintf(workerName, id), p.state.FD())
+	l.cfg.Store.Sync(func() {
+		l.m.send(func(l *loop) {
+			if l.procs[id] == p {
+				l.apply(event{kind: evKept, worker: id})
+			}
+		})
+	})
+}
+
+func (l *loop) dropWorker(id int) {
+	for _, name := range []string{channelName, processName, workerName} {
+		l.drop(fmt.Sprintf(name, id))
+	}
+}
+
+// save brings the records up to date with what ev has changed, before anything that
+// follows from it is done. What comes and goes with each connection is no part of them.
+func (l *loop) save(ev *event) {
+	if l.state == nil || ev.isHot() && !l.t.changed {
+		return
+	}
+	l.t.changed = false
+	if ev.changesChannel() {
+		if p := l.procs[ev.worker]; p != nil {
+			l.saveWorker(p)
+		}
+	}
+	l.saved(l.state.Save(encode(l.t.record())))
+}
+
+func (l *loop) saveWorker(p *proc) {
+	l.saved(p.state.Save(encode(p.worker.record(l.t.identities()))))
+}
+
+// saved says once that what there is to save is too much.
+func (l *loop) saved(err error) {
+	if err != nil && !l.unsavable {
+		l.unsavable = true
+		l.m.log.Error("the state is too large to be kept: a crash of the master would end its workers", "err", err)
+	}
+}
+
+// isHot tells of events that change no record, unless they make a deadline pass.
+func (ev *event) isHot() bool {
+	switch ev.kind {
+	case evAccepted, evDrained, evMore, evFull, evAcceptFailed, evUnsent, evBlocked, evWritable, evGarbage, evProbeUnsent:
+		return true
+	case evMessage:
+		return !ev.changesChannel() && ev.msg.Kind != wire.Exited
+	}
+	return false
+}
+
+// changesChannel tells of events that change the record of their worker.
+func (ev *event) changesChannel() bool {
+	switch ev.kind {
+	case evBound, evSpawned:
+		return true
+	case evMessage:
+		switch ev.msg.Kind {
+		case wire.Online, wire.QueryServer, wire.Listening, wire.Close:
+			return !ev.msg.Envelope
+		case wire.User:
+			return string(ev.msg.Body) == `"ready"`
+		}
+	}
+	return false
+}
+
+// tally keeps the counts, after what a message has changed.
+func (l *loop) tally(p *proc) {
+	if p.counted != p.worker.handedOver {
+		p.counted = p.worker.handedOver
+		p.state.Count(p.counted)
+	}
+	l.count()
+}
+
+func (l *loop) count() {
+	c := state.Counters{Accepted: l.accepted, HandedOver: l.t.count.HandedOver, Redistributed: l.t.count.Redistributed,
+		Ambiguous: l.t.count.Ambiguous, ClosedUndelivered: l.t.count.ClosedUndelivered}
+	if l.state != nil && c != l.counted {
+		l.counted = c
+		l.state.Count(c)
+	}
+}

@@ -1,0 +1,220 @@
+package master
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/wire"
+)
+
+// What the next master must know of a table, in two records: one of the whole, which
+// is replaced at once, so that it is never half of one moment and half of another;
+// and one of each worker's listeners. Instants stay what they are: the clock of the
+// next master begins when that of this one did.
+//
+// Fields are only added. Another meaning is another state.Format.
+
+// tableRecord is of the whole.
+type tableRecord struct {
+	Version    string                  `json:"version"` // that wrote it, for people
+	Name       string                  `json:"name"`
+	Epoch      time.Time               `json:"epoch"`
+	Monotonic  int64                   `json:"monotonic"` // of the epoch, in nanoseconds
+	Ready      bool                    `json:"ready"`     // READY was said
+	Stopping   bool                    `json:"stopping,omitempty"`
+	Planned    bool                    `json:"planned,omitempty"` // the master left for the next one: workers are to be replaced
+	Adopted    int                     `json:"adopted,omitempty"`
+	Generation int                     `json:"generation"`
+	LastGen    int                     `json:"last_generation"`
+	LastWorker int                     `json:"last_worker"`
+	ScaledFrom int                     `json:"scaled_from,omitempty"`
+	Settings   map[int]json.RawMessage `json:"settings"` // by generation
+	Slots      []slotRecord            `json:"slots"`
+	Workers    []lifeRecord            `json:"workers"`
+	Own        []ownRecord             `json:"own,omitempty"`
+	Reload     *reloadRecord           `json:"reload,omitempty"`
+	LastReload *Reload                 `json:"last_reload,omitempty"`
+}
+
+type slotRecord struct {
+	Current  int         `json:"current,omitempty"` // id
+	Next     int         `json:"next,omitempty"`
+	Served   []string    `json:"served,omitempty"` // identities of listeners
+	Failures int         `json:"failures,omitempty"`
+	RetryAt  instant     `json:"retry_at,omitempty"`
+	Restarts int         `json:"restarts,omitempty"`
+	LastExit *exitRecord `json:"last_exit,omitempty"`
+}
+
+type exitRecord struct {
+	Code   int    `json:"code"`
+	Signal string `json:"signal,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// lifeRecord is where a worker is in its life.
+type lifeRecord struct {
+	ID         int         `json:"id"`
+	PID        int         `json:"pid,omitempty"`
+	Slot       int         `json:"slot"`
+	Generation int         `json:"generation"`
+	State      workerState `json:"state"`
+	Want       want        `json:"want"`
+	Since      instant     `json:"since"`
+	ReadyAt    instant     `json:"ready_at,omitempty"`
+	Deadline   instant     `json:"deadline,omitempty"`
+	HungAt     instant     `json:"hung_at,omitempty"`
+	Signalled  bool        `json:"signalled,omitempty"`
+	Why        string      `json:"why,omitempty"`
+	Refusal    string      `json:"refusal,omitempty"`
+}
+
+// ownRecord is a listener that we opened.
+type ownRecord struct {
+	Num     int        `json:"num"`
+	Name    string     `json:"name,omitempty"`
+	Fixed   bool       `json:"fixed,omitempty"`
+	Network string     `json:"network"`
+	IP      netip.Addr `json:"ip"`
+	Port    int        `json:"port,omitempty"`
+	V6Only  bool       `json:"v6only,omitempty"`
+	Path    string     `json:"path,omitempty"`
+}
+
+type reloadRecord struct {
+	Generation int    `json:"generation"`
+	Todo       []int  `json:"todo"`
+	Slots      int    `json:"slots"`
+	Back       bool   `json:"back,omitempty"`
+	Error      string `json:"error,omitempty"`
+}
+
+// channelRecord is what a worker has said that still counts.
+type channelRecord struct {
+	Batch     int         `json:"batch,omitempty"`
+	SaidReady bool        `json:"said_ready,omitempty"`
+	Keys      []keyRecord `json:"keys,omitempty"`
+}
+
+type keyRecord struct {
+	Asked     int64           `json:"asked"` // seq of the query
+	Query     *wire.Query     `json:"query"`
+	Listeners []string        `json:"listeners"` // identities
+	Bound     bool            `json:"bound,omitempty"`
+	Port      int             `json:"port"`
+	Listening bool            `json:"listening,omitempty"`
+	Data      json.RawMessage `json:"data,omitempty"` // secret
+}
+
+// identities names each listener for the records: by its address, which is what it
+// is, and not by its name or place, which a unit may change; and by which one it is
+// of those with one address.
+func (t *table) identities() map[*listener]string {
+	names := make(map[*listener]string, len(t.listeners))
+	seen := map[string]int{}
+	for _, l := range t.listeners {
+		base := l.network + ":" + l.address.String()
+		seen[base]++
+		names[l] = fmt.Sprintf("%s#%d", base, seen[base])
+	}
+	return names
+}
+
+func identified(of map[*listener]string, list []*listener) []string {
+	names := make([]string, 0, len(list))
+	for _, l := range list {
+		if name, ok := of[l]; ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// record gives what the next master must know of the whole.
+func (t *table) record() *tableRecord {
+	of := t.identities()
+	r := &tableRecord{
+		Version: Version, Name: t.cfg.Name, Epoch: t.epoch, Monotonic: t.monotonic,
+		Ready: t.phase > starting, Stopping: t.phase >= settling && !t.leaving, Planned: t.planned, Adopted: t.adoptions,
+		Generation: t.generation, LastGen: t.lastGen, LastWorker: t.lastWorker, ScaledFrom: t.scaledFrom,
+		Settings: map[int]json.RawMessage{}, LastReload: t.lastReload, Slots: []slotRecord{}, Workers: []lifeRecord{},
+	}
+	r.Settings[t.generation] = t.encoded(t.cfg)
+	for _, s := range t.slots {
+		sr := slotRecord{Failures: s.failures, RetryAt: s.retryAt, Restarts: s.restarts, Served: identified(of, s.served)}
+		if s.current != nil {
+			sr.Current = s.current.id
+		}
+		if s.next != nil {
+			sr.Next = s.next.id
+		}
+		if e := s.lastExit; e != nil {
+			sr.LastExit = &exitRecord{e.code, e.signal, e.reason}
+		}
+		r.Slots = append(r.Slots, sr)
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.workers)) {
+		w := t.workers[id]
+		r.Settings[w.generation] = t.encoded(w.cfg)
+		r.Workers = append(r.Workers, lifeRecord{ID: id, PID: w.pid, Slot: w.slot.index, Generation: w.generation,
+			State: w.state, Want: w.want, Since: w.since, ReadyAt: w.readyAt, Deadline: w.deadline, HungAt: w.hungAt,
+			Signalled: w.signalled, Why: w.why, Refusal: w.refusal})
+	}
+	for _, l := range t.listeners {
+		if !l.passed {
+			r.Own = append(r.Own, ownRecord{l.num, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path})
+		}
+	}
+	if t.reload != nil {
+		r.Settings[t.reload.generation] = t.encoded(t.reload.cfg)
+		r.Reload = t.reload.record()
+	}
+	return r
+}
+
+func (r *reload) record() *reloadRecord {
+	rec := &reloadRecord{Generation: r.generation, Slots: r.slots, Back: r.back, Todo: []int{}}
+	for _, s := range r.todo {
+		rec.Todo = append(rec.Todo, s.index)
+	}
+	if r.err != nil {
+		rec.Error = r.err.Error()
+	}
+	return rec
+}
+
+// encoded is cfg as text, which does not change.
+func (t *table) encoded(cfg *settings.Settings) json.RawMessage {
+	if text, ok := t.texts[cfg]; ok {
+		return text
+	}
+	if len(t.texts) > 16 || t.texts == nil { // those of generations that have gone, too
+		t.texts = map[*settings.Settings]json.RawMessage{}
+	}
+	t.texts[cfg] = encode(cfg)
+	return t.texts[cfg]
+}
+
+func encode(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("master: a record cannot be written: %v", err)) // it holds nothing that could not
+	}
+	return text
+}
+
+// record gives what w has said that still counts.
+func (w *worker) record(of map[*listener]string) *channelRecord {
+	r := &channelRecord{Batch: w.batch, SaidReady: w.saidReady}
+	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
+		k := w.keys[name]
+		r.Keys = append(r.Keys, keyRecord{Asked: k.asked, Query: k.query, Listeners: identified(of, k.handle.listeners),
+			Bound: k.handle.bound, Port: k.port, Listening: k.listening, Data: k.handle.data})
+	}
+	return r
+}

@@ -1,0 +1,447 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/state"
+	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// stored is what the last master left, sorted.
+type stored struct {
+	service   int // -1: none
+	workers   map[int]*storedWorker
+	listeners map[int]int // descriptor by number
+}
+
+type storedWorker struct{ channel, process, state, out, err int }
+
+// sortStored sorts descriptors by their names. Those of no known name are given back.
+func sortStored(all map[string]int) (s stored, unknown map[string]int) {
+	s = stored{service: -1, workers: map[int]*storedWorker{}, listeners: map[int]int{}}
+	unknown = map[string]int{}
+	for name, fd := range all {
+		if name == serviceName {
+			s.service = fd
+			continue
+		}
+		stem, kind, _ := strings.Cut(name, ".")
+		n, err := strconv.Atoi(stem[min(1, len(stem)):])
+		switch {
+		case err != nil || n <= 0:
+			unknown[name] = fd
+		case stem[0] == 'l' && kind == "listen":
+			s.listeners[n] = fd
+		case stem[0] == 'w' && !s.worker(n).take(kind, fd), stem[0] != 'w' && stem[0] != 'l':
+			unknown[name] = fd
+		}
+	}
+	return s, unknown
+}
+
+func (s *stored) worker(id int) *storedWorker {
+	if s.workers[id] == nil {
+		s.workers[id] = &storedWorker{-1, -1, -1, -1, -1}
+	}
+	return s.workers[id]
+}
+
+func (w *storedWorker) take(kind string, fd int) bool {
+	switch kind {
+	case "chan":
+		w.channel = fd
+	case "pid":
+		w.process = fd
+	case "state":
+		w.state = fd
+	case "out":
+		w.out = fd
+	case "err":
+		w.err = fd
+	default:
+		return false
+	}
+	return true
+}
+
+// IsStored tells whether a descriptor of that name is one that a master keeps for
+// the next one. listening says that it is a listening socket: a unit may call one of
+// its own "state".
+func IsStored(name string, listening bool) bool {
+	s, unknown := sortStored(map[string]int{name: 0})
+	return len(unknown) == 0 && listening == (len(s.listeners) > 0)
+}
+
+// recall takes over what the last master left, or begins anew. It reports whether
+// there is something to take over.
+func (l *loop) recall() (adopted bool) {
+	s, unknown := sortStored(l.cfg.Stored)
+	for name, fd := range unknown {
+		l.m.log.Warn("a descriptor in the store is none of ours: dropped", "listener", name)
+		sys.Close(fd)
+		l.drop(name)
+	}
+	record := l.recallService(&s)
+	if record != nil {
+		l.ownListeners(record, s.listeners)
+	}
+	alive := map[int]*survivor{}
+	for id, sw := range s.workers {
+		if v := l.survivor(id, sw, record); v != nil {
+			alive[id] = v
+		}
+	}
+	if record != nil {
+		if err := l.t.adopt(record, alive); err != nil {
+			l.m.log.Error("the state of the last master cannot be used: its workers finish what they hold, and are replaced", "err", err)
+			l.t = l.fresh()
+			record = nil
+		}
+	}
+	for num, fd := range s.listeners { // that no record names
+		if l.ownByNum(num) == nil {
+			sys.Close(fd)
+			l.drop(fmt.Sprintf(listenerName, num))
+		}
+	}
+	for id, v := range alive {
+		if l.t.workers[id] == nil {
+			l.t.stray(v)
+		}
+		l.procs[id].worker = l.t.workers[id]
+	}
+	if record == nil {
+		return false
+	}
+	l.settleCounts()
+	return true
+}
+
+// fresh is a table as of a first start.
+func (l *loop) fresh() *table {
+	t := newTable(&l.cfg.Settings, l.m.log, l.t.rand, l.t.epoch)
+	t.listeners, t.stores, t.monotonic = l.t.listeners, l.t.stores, l.t.monotonic
+	t.handles = map[string]*handle{}
+	return t
+}
+
+// recallService opens the state of the service and reads its record. Without one
+// that can be read there is a new state.
+func (l *loop) recallService(s *stored) *tableRecord {
+	if s.service >= 0 {
+		record, err := l.readService(s.service)
+		if err == nil {
+			return record
+		}
+		l.m.log.Error("the state of the last master is refused: its workers finish what they hold, and are replaced", "err", err)
+		if l.state == nil {
+			sys.Close(s.service)
+		} else {
+			l.state.Close()
+		}
+		l.drop(serviceName)
+	} else if len(s.workers) > 0 {
+		l.m.log.Error("the store has workers and no state of the service: they finish what they hold, and are replaced")
+	}
+	l.newState()
+	return nil
+}
+
+func (l *loop) readService(fd int) (*tableRecord, error) {
+	svc, err := state.OpenService(fd)
+	if err != nil {
+		return nil, err
+	}
+	l.state = svc
+	if n := svc.Attempt(); n >= maxAttempts {
+		return nil, fmt.Errorf("%d starts with it have failed", n-1)
+	}
+	text, err := svc.Load()
+	if err != nil {
+		return nil, err
+	}
+	r := new(tableRecord)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (l *loop) newState() {
+	l.state = nil
+	svc, err := state.NewService()
+	switch {
+	case err != nil:
+		l.m.log.Error("there is no memory that a crash of the master would leave: it would end its workers", "err", err)
+	case svc.FD() < 0: // not on this system
+	default:
+		l.state = svc
+		l.keep(serviceName, svc.FD())
+	}
+}
+
+// ownListeners adds those that the last master had opened.
+func (l *loop) ownListeners(r *tableRecord, fds map[int]int) {
+	for _, o := range r.Own {
+		fd, ok := fds[o.Num]
+		if !ok {
+			l.m.log.Warn("a socket that the last master had opened is lost", "listener", o.Name+"@"+o.Path)
+			continue
+		}
+		ls := &listener{index: -1, name: o.Name, fixed: o.Fixed,
+			address: address{network: o.Network, ip: o.IP, port: o.Port, v6only: o.V6Only, path: o.Path}}
+		ls.file = socketFile(ls.path)
+		if err := unix.SetNonblock(fd, true); err != nil {
+			l.m.log.Warn("a socket that the last master had opened is lost", "listener", ls.String(), "err", err)
+			continue
+		}
+		l.t.listeners = append(l.t.listeners, ls)
+		ls.fd, ls.num = fd, o.Num
+		l.listeners[ls.num] = ls
+		l.lastNum = max(l.lastNum, ls.num)
+	}
+}
+
+func (l *loop) ownByNum(num int) *listener {
+	if ls := l.listeners[num]; ls != nil && !ls.passed {
+		return ls
+	}
+	return nil
+}
+
+// survivor gives the worker whose descriptors these are; nil when it has no channel
+// any more, and is ended.
+func (l *loop) survivor(id int, sw *storedWorker, r *tableRecord) *survivor {
+	process, err := sys.AdoptProcess(sw.process)
+	if sw.channel < 0 || err != nil {
+		l.m.log.Warn("a worker that was kept is not whole, and is ended", "worker", id, "err", err)
+		l.discard(id, sw, process)
+		return nil
+	}
+	v := &survivor{id: id, pid: process.PID}
+	if process.PID <= 0 && r != nil { // it has ended, and only its status is missing
+		for _, life := range r.Workers {
+			if life.ID == id {
+				v.pid = life.PID
+			}
+		}
+	}
+	p := &proc{channel: sw.channel, process: process, tail: &tail{}, untold: l.oom.untold()}
+	if p.state, err = state.OpenWorker(sw.state); err == nil {
+		var text []byte
+		if text, err = p.state.Load(); err == nil && text != nil {
+			v.record = new(channelRecord)
+			if err = json.Unmarshal(text, v.record); err != nil {
+				v.record = nil
+			}
+		}
+	} else if sw.state >= 0 {
+		sys.Close(sw.state)
+	}
+	if err != nil {
+		l.m.log.Error("the state of a worker is refused", "worker", id, "err", err)
+	}
+	if p.state == nil {
+		if p.state, err = state.NewWorker(l.cfg.MaxMessage, moreHandoffs*l.cfg.Window); err != nil {
+			l.m.log.Error("the state of a worker is refused", "worker", id, "err", err)
+			l.discard(id, sw, process)
+			return nil
+		}
+		p.state.Reserve(1 << 40) // above all that was used
+		l.drop(fmt.Sprintf(workerName, id))
+		l.keep(fmt.Sprintf(workerName, id), p.state.FD())
+	}
+	v.seq, v.intents, v.told, v.unsent, v.handed = p.state.Seq(), p.state.Intents(), p.state.Told(), p.state.Unsent(), p.state.Counted()
+	p.rights, p.counted = p.state.Rights(), v.handed
+	l.procs[id] = p
+	p.stored = sw
+	return v
+}
+
+// discard ends a worker that cannot be adopted.
+func (l *loop) discard(id int, sw *storedWorker, process *sys.Process) {
+	if process != nil {
+		process.Signal(unix.SIGKILL)
+		process.Free()
+	} else if sw.process >= 0 {
+		sys.Close(sw.process)
+	}
+	for _, fd := range []int{sw.channel, sw.state, sw.out, sw.err} {
+		if fd >= 0 {
+			sys.Close(fd)
+		}
+	}
+	l.dropWorker(id)
+}
+
+// settleCounts goes on with the counts of the last master. What it had accepted, and
+// had neither handed over nor was about to, ended with it.
+func (l *loop) settleCounts() {
+	c := l.state.Counters()
+	pending := uint64(0)
+	for _, w := range l.t.workers {
+		for _, n := range w.orphans {
+			pending += uint64(n)
+		}
+	}
+	l.t.count = Counters{HandedOver: c.HandedOver, Redistributed: c.Redistributed, Ambiguous: c.Ambiguous, ClosedUndelivered: c.ClosedUndelivered}
+	ended := c.HandedOver + c.Ambiguous + c.ClosedUndelivered + pending
+	if c.Accepted > ended {
+		n := c.Accepted - ended
+		l.t.count.ClosedUndelivered += n
+		l.m.log.Warn("connections lost that the last master had accepted and not handed over", "held", n)
+	}
+	l.accepted = max(c.Accepted, ended)
+	l.counted = c
+}
+
+// watchAdopted begins to listen to the workers that were adopted.
+func (l *loop) watchAdopted() {
+	for id, p := range l.procs {
+		l.watch(p, false)
+		if err := l.m.poller.Watch(p.process.ExitFD, tagExit<<tagShift|uint64(id), sys.Read); err != nil {
+			panic("master: cannot poll a process: " + err.Error())
+		}
+		l.output.adopt(&l.helpers, id, p.worker.slot.index, p.stored, p.tail)
+		p.stored = nil
+		l.later(p) // what its channel had brought
+	}
+}
+
+// kept gives the pids of the workers that were adopted.
+func (l *loop) adoptedPIDs() []int {
+	var pids []int
+	for _, p := range l.procs {
+		if p.process != nil && p.process.PID > 0 {
+			pids = append(pids, p.process.PID)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// probeKey is of no listener: a key that a worker is given begins otherwise.
+var probeKey = wire.Quote("rondo.probe")
+
+// probe passes p one end of a pair that nobody has the other end of, for a key that
+// it cannot have.
+func (l *loop) probe(p *proc, seq int64) {
+	if p == nil || p.channel < 0 || p.dead {
+		return
+	}
+	err := errors.New("lines wait")
+	if len(p.out) == 0 {
+		err = l.sendProbe(p, seq)
+	}
+	if err != nil {
+		l.raise(event{kind: evProbeUnsent, worker: p.worker.id})
+	}
+}
+
+func (l *loop) sendProbe(p *proc, seq int64) error {
+	a, b, err := sys.Socketpair()
+	if err != nil {
+		return err
+	}
+	defer sys.Close(a)
+	defer sys.Close(b)
+	p.state.Reserve(seq)
+	n, err := sys.Send(p.channel, wire.AppendNewConn(l.buf[:0], probeKey, seq), []int{a})
+	if err == nil && n == 0 {
+		err = unix.EAGAIN
+	}
+	return err
+}
+
+// clock gives the table's epoch in the system's monotonic clock, and the instant now.
+func monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic("master: CLOCK_MONOTONIC: " + err.Error()) // every kernel has it
+	}
+	return ts.Nano()
+}
+
+// setClock has the instants go on from where those of the last master were.
+func (l *loop) setClock() {
+	l.began = time.Now().Add(-time.Duration(monotonic() - l.t.monotonic))
+	l.now = instant(time.Since(l.began)) + 1
+}
+
+// leaveBehind lets go of the workers and of the listeners that we opened, for the
+// next master; or hands them all over.
+func (l *loop) leaveBehind() {
+	if l.handing {
+		l.m.handover = l.handOver()
+	}
+	for id, p := range l.procs {
+		if p.process == nil {
+			continue // its start is undone
+		}
+		l.m.poller.Watch(p.process.ExitFD, 0, 0)
+		if p.channel >= 0 {
+			l.m.poller.Watch(p.channel, 0, 0)
+			sys.Close(p.channel)
+		}
+		p.process.Free()
+		p.state.Close()
+		delete(l.procs, id)
+	}
+	for num, ls := range l.listeners {
+		if !ls.passed {
+			l.m.poller.Watch(ls.fd, 0, 0)
+			sys.Close(ls.fd)
+			delete(l.listeners, num)
+		}
+	}
+}
+
+// A Handover is what a Master gives to the next one in the same process, or in the
+// program that takes its place by exec(2): the Config of that one is to have it. It
+// owns its descriptors, all close-on-exec.
+type Handover struct {
+	Sockets []activation.Socket
+	Stored  map[string]int
+}
+
+// handOver gives descriptors of all that the next master needs.
+func (l *loop) handOver() *Handover {
+	h := &Handover{Stored: map[string]int{}}
+	give := func(name string, fd int) {
+		if dup, err := sys.Dup(fd); err == nil { // else it is as one that was not kept
+			h.Stored[name] = dup
+		}
+	}
+	if l.state != nil {
+		give(serviceName, l.state.FD())
+	}
+	for id, p := range l.procs {
+		if p.process != nil && p.channel >= 0 {
+			give(fmt.Sprintf(channelName, id), p.channel)
+			give(fmt.Sprintf(processName, id), p.process.ExitFD)
+			give(fmt.Sprintf(workerName, id), p.state.FD())
+		}
+	}
+	for i, s := range l.cfg.Sockets {
+		if dup, err := sys.Dup(l.t.listeners[i].fd); err == nil {
+			s.File = sys.NewFile(dup, s.Name)
+			h.Sockets = append(h.Sockets, s)
+		}
+	}
+	for num, ls := range l.listeners {
+		if !ls.passed {
+			give(fmt.Sprintf(listenerName, num), ls.fd)
+		}
+	}
+	l.output.handOver(h.Stored)
+	return h
+}
