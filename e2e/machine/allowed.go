@@ -56,6 +56,30 @@ var allowed = []allowance{
 		reason:     "the program under test does not start, so rondo exits and says why",
 	},
 	{
+		name:       "socket not opened",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed to create listening socket \(/etc/passwd/app\.sock\): Not a directory$`,
+		reason:     "the test installs a unix socket at a path where none can be",
+	},
+	{
+		name:       "socket not opened, again",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed to listen on sockets: Not a directory$`,
+		reason:     "the test installs a unix socket at a path where none can be",
+	},
+	{
+		name:       "socket failed",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed with result 'resources'\.$`,
+		reason:     "the test installs a unix socket at a path where none can be",
+	},
+	{
+		name:       "socket not started",
+		identifier: "systemd",
+		message:    `^Failed to listen on app\.socket - app sockets \(rondo\)\.$`,
+		reason:     "the test installs a unix socket at a path where none can be",
+	},
+	{
 		name:       "settings' last words",
 		identifier: "app",
 		message:    `^/etc/rondo/app\.toml:\d+: unknown key "wokers": did you mean "workers"\?$`,

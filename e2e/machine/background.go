@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -105,6 +106,9 @@ func (p *Background) Line(is func(string) bool) string {
 		}
 	}
 }
+
+// Output is what it wrote to stdout, once it has been waited for.
+func (p *Background) Output() string { return strings.Join(p.take(0), "\n") }
 
 // PID is the command's, in the machine.
 func (p *Background) PID() int {
