@@ -28,6 +28,7 @@ type listener struct {
 	keys    int         // of workers, that stand for it
 	fd      int         // the loop's, as the next two; the table does not touch it
 	num     int         // in the poller's tag
+	kept    int         // of one that we opened, in the name that it is kept by
 	file    os.FileInfo // of a unix socket that we made
 }
 

@@ -45,6 +45,10 @@ type Config struct {
 	// by their names. Run takes them.
 	Stored map[string]int
 
+	// MustAdopt has Run fail, and leave the workers alone, where the state in Stored
+	// cannot be used. Else it starts anew, and has them finish what they hold.
+	MustAdopt bool
+
 	// Sweep, when set, ends what the last master has left behind, which is all but
 	// these processes and what belongs to them. It is called on the goroutine of Run,
 	// once, before anything is started.

@@ -41,6 +41,7 @@ type loop struct {
 
 	listeners    map[int]*listener // by number
 	lastNum      int
+	lastKept     int
 	maxListeners int             // that workers may make us open
 	ctx          context.Context // of Config.Next; ends with the loop
 	cancel       context.CancelFunc
@@ -87,6 +88,9 @@ func newLoop(m *Master) (*loop, error) {
 	t.epoch, t.monotonic, t.log = l.began, monotonic(), m.log
 	t.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	t.stores = l.cfg.Store != nil
+	if t.unpassed != nil {
+		m.log.Error("a socket that is to be listened on was not passed; the others are served", "err", t.unpassed)
+	}
 	if err := l.open(); err != nil {
 		l.close()
 		return nil, err
@@ -105,7 +109,11 @@ func configured(cfg *Config) (*table, error) {
 		t.listeners = append(t.listeners, l)
 	}
 	if len(cfg.Sockets) > 0 {
-		return t, t.configure(cfg.Listen)
+		err := t.configure(cfg.Listen)
+		if len(cfg.Stored) > 0 { // what there is, is served
+			t.unpassed, err = err, nil
+		}
+		return t, err
 	}
 	for _, spec := range cfg.Listen {
 		if spec.Kind == settings.KindFD || spec.Kind == settings.KindUDP {
@@ -130,7 +138,11 @@ func (l *loop) open() error {
 		}
 		l.add(l.t.listeners[i], fd)
 	}
-	if l.adopted = l.recall(); l.adopted {
+	var err error
+	if l.adopted, err = l.recall(); err != nil {
+		return fmt.Errorf("master: what was handed over: %w", err)
+	}
+	if l.adopted {
 		l.setClock()
 		return nil
 	}
@@ -152,6 +164,10 @@ func (l *loop) open() error {
 func (l *loop) add(ls *listener, fd int) {
 	l.lastNum++
 	ls.fd, ls.num = fd, l.lastNum
+	if !ls.passed && ls.kept == 0 {
+		l.lastKept++
+		ls.kept = l.lastKept
+	}
 	l.listeners[ls.num] = ls
 }
 

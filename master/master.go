@@ -67,7 +67,8 @@ func check(cfg *Config) (*table, error) {
 		return nil, err
 	}
 	cfg.Settings = resolved
-	if _, err := settings.CheckCommand(cfg.Settings); err != nil {
+	// Workers that are there are taken over, whatever has become of their program.
+	if _, err := settings.CheckCommand(cfg.Settings); err != nil && len(cfg.Stored) == 0 {
 		return nil, err
 	}
 	return configured(cfg)
@@ -89,6 +90,9 @@ func New(cfg Config) (*Master, error) {
 	}
 	if cfg.Stderr == nil {
 		cfg.Stderr = os.Stderr
+	}
+	if last, planned, ok := LastSettings(cfg.Stored); ok && !planned {
+		cfg.Settings = last // what is on disk now is the next reload's
 	}
 	if _, err := check(&cfg); err != nil {
 		return nil, err
@@ -113,12 +117,13 @@ func (m *Master) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
 	stop := context.AfterFunc(ctx, func() {
 		m.send(func(l *loop) { l.stopNow(context.Cause(ctx)) })
 	})
 	defer stop()
-	return l.run()
+	err = l.run()
+	l.close() // not after a panic: the workers are for the next master
+	return err
 }
 
 func (m *Master) closed() {

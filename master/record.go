@@ -167,7 +167,7 @@ func (t *table) record() *tableRecord {
 	}
 	for _, l := range t.listeners {
 		if !l.passed {
-			r.Own = append(r.Own, ownRecord{l.num, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path})
+			r.Own = append(r.Own, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path})
 		}
 	}
 	if t.reload != nil {

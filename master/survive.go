@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
@@ -81,16 +82,45 @@ func IsStored(name string, listening bool) bool {
 	return len(unknown) == 0 && listening == (len(s.listeners) > 0)
 }
 
+// LastSettings gives the settings of the generation that the last master served with,
+// from what it left; and whether it left so that workers are replaced. It borrows the
+// descriptors. ok is false where there is nothing to be read.
+func LastSettings(stored map[string]int) (s settings.Settings, planned, ok bool) {
+	fd, ok := stored[serviceName]
+	if !ok {
+		return s, false, false
+	}
+	dup, err := sys.Dup(fd)
+	if err != nil {
+		return s, false, false
+	}
+	svc, err := state.OpenService(dup)
+	if err != nil {
+		sys.Close(dup)
+		return s, false, false
+	}
+	defer svc.Close()
+	text, err := svc.Load()
+	r := new(tableRecord)
+	if err != nil || json.Unmarshal(text, r) != nil || json.Unmarshal(r.Settings[r.Generation], &s) != nil {
+		return settings.Settings{}, false, false
+	}
+	return s, r.Planned, true
+}
+
 // recall takes over what the last master left, or begins anew. It reports whether
 // there is something to take over.
-func (l *loop) recall() (adopted bool) {
+func (l *loop) recall() (adopted bool, err error) {
 	s, unknown := sortStored(l.cfg.Stored)
 	for name, fd := range unknown {
 		l.m.log.Warn("a descriptor in the store is none of ours: dropped", "listener", name)
 		sys.Close(fd)
 		l.drop(name)
 	}
-	record := l.recallService(&s)
+	record, err := l.recallService(&s)
+	if err != nil {
+		return false, err
+	}
 	if record != nil {
 		l.ownListeners(record, s.listeners)
 	}
@@ -102,13 +132,17 @@ func (l *loop) recall() (adopted bool) {
 	}
 	if record != nil {
 		if err := l.t.adopt(record, alive); err != nil {
+			if l.cfg.MustAdopt {
+				l.leaveBehind()
+				return false, err
+			}
 			l.m.log.Error("the state of the last master cannot be used: its workers finish what they hold, and are replaced", "err", err)
 			l.t = l.fresh()
 			record = nil
 		}
 	}
 	for num, fd := range s.listeners { // that no record names
-		if l.ownByNum(num) == nil {
+		if l.ownByKept(num) == nil {
 			sys.Close(fd)
 			l.drop(fmt.Sprintf(listenerName, num))
 		}
@@ -120,10 +154,10 @@ func (l *loop) recall() (adopted bool) {
 		l.procs[id].worker = l.t.workers[id]
 	}
 	if record == nil {
-		return false
+		return false, nil
 	}
 	l.settleCounts()
-	return true
+	return true, nil
 }
 
 // fresh is a table as of a first start.
@@ -136,11 +170,11 @@ func (l *loop) fresh() *table {
 
 // recallService opens the state of the service and reads its record. Without one
 // that can be read there is a new state.
-func (l *loop) recallService(s *stored) *tableRecord {
+func (l *loop) recallService(s *stored) (*tableRecord, error) {
 	if s.service >= 0 {
 		record, err := l.readService(s.service)
-		if err == nil {
-			return record
+		if err == nil || l.cfg.MustAdopt {
+			return record, err
 		}
 		l.m.log.Error("the state of the last master is refused: its workers finish what they hold, and are replaced", "err", err)
 		if l.state == nil {
@@ -153,7 +187,7 @@ func (l *loop) recallService(s *stored) *tableRecord {
 		l.m.log.Error("the store has workers and no state of the service: they finish what they hold, and are replaced")
 	}
 	l.newState()
-	return nil
+	return nil, nil
 }
 
 func (l *loop) readService(fd int) (*tableRecord, error) {
@@ -197,7 +231,7 @@ func (l *loop) ownListeners(r *tableRecord, fds map[int]int) {
 			l.m.log.Warn("a socket that the last master had opened is lost", "listener", o.Name+"@"+o.Path)
 			continue
 		}
-		ls := &listener{index: -1, name: o.Name, fixed: o.Fixed,
+		ls := &listener{index: -1, name: o.Name, fixed: o.Fixed, kept: o.Num,
 			address: address{network: o.Network, ip: o.IP, port: o.Port, v6only: o.V6Only, path: o.Path}}
 		ls.file = socketFile(ls.path)
 		if err := unix.SetNonblock(fd, true); err != nil {
@@ -205,15 +239,16 @@ func (l *loop) ownListeners(r *tableRecord, fds map[int]int) {
 			continue
 		}
 		l.t.listeners = append(l.t.listeners, ls)
-		ls.fd, ls.num = fd, o.Num
-		l.listeners[ls.num] = ls
-		l.lastNum = max(l.lastNum, ls.num)
+		l.lastKept = max(l.lastKept, o.Num)
+		l.add(ls, fd)
 	}
 }
 
-func (l *loop) ownByNum(num int) *listener {
-	if ls := l.listeners[num]; ls != nil && !ls.passed {
-		return ls
+func (l *loop) ownByKept(num int) *listener {
+	for _, ls := range l.listeners {
+		if ls.kept == num {
+			return ls
+		}
 	}
 	return nil
 }
@@ -437,9 +472,9 @@ func (l *loop) handOver() *Handover {
 			h.Sockets = append(h.Sockets, s)
 		}
 	}
-	for num, ls := range l.listeners {
+	for _, ls := range l.listeners {
 		if !ls.passed {
-			give(fmt.Sprintf(listenerName, num), ls.fd)
+			give(fmt.Sprintf(listenerName, ls.kept), ls.fd)
 		}
 	}
 	l.output.handOver(h.Stored)

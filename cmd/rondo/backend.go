@@ -11,12 +11,33 @@ import (
 // backend is the master for the control socket.
 type backend struct {
 	*master.Master
-	orders *orders
+	orders  *orders
+	upgrade *upgradeStatus // the last one; nil: none
+}
+
+// status is what GET /v1/status answers: the master's, and what became of the last
+// upgrade, which no master lives to tell.
+type status struct {
+	master.Status
+	Upgrade *upgradeStatus `json:"upgrade"`
+}
+
+// upgradeStatus tells of the last upgrade of this process.
+type upgradeStatus struct {
+	From  string  `json:"from"` // version
+	Error *string `json:"error"`
 }
 
 var _ control.Backend = backend{}
 
-func (b backend) Status(ctx context.Context) (any, error) { return b.Master.Status(ctx) }
+func (b backend) Status(ctx context.Context) (any, error) {
+	s, err := b.Master.Status(ctx)
+	return status{s, b.upgrade}, err
+}
+
+// Upgrade returns when the new program has been tried and is about to take the place
+// of this one.
+func (b backend) Upgrade(ctx context.Context) error { return b.orders.upgrade(ctx) }
 
 func (b backend) Reload(ctx context.Context) error {
 	err := b.Master.Reload(ctx)

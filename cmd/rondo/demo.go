@@ -60,7 +60,7 @@ func demo(ctx context.Context, listen settings.Listen, to io.Writer) error {
 		},
 	}
 	var nobody *notify.Notifier
-	return host(ctx, cfg, nobody)
+	return host(ctx, cfg, nobody, nil)
 }
 
 func demoText(listen settings.Listen) string {

@@ -17,9 +17,17 @@ import (
 // lastWords tells why a command failed, in one line. Under the journal that is an
 // entry like those of the log: as output it would be of rondo, and no error.
 func lastWords(stderr io.Writer, err error) {
-	text := oneLine(err)
-	if stderr != io.Writer(os.Stderr) || !underJournal() || tellJournal(identifier(err), text) != nil {
-		fmt.Fprintln(stderr, "rondo:", text)
+	tell(stderr, journal.PriErr, identifier(err), oneLine(err))
+}
+
+// warn tells what an app's command does without, in one line.
+func warn(stderr io.Writer, name string, err error) {
+	tell(stderr, journal.PriWarning, name, oneLine(err))
+}
+
+func tell(stderr io.Writer, priority journal.Priority, identifier, line string) {
+	if stderr != io.Writer(os.Stderr) || !underJournal() || tellJournal(priority, identifier, line) != nil {
+		fmt.Fprintln(stderr, "rondo:", line)
 	}
 }
 
@@ -31,13 +39,13 @@ const (
 
 // tellJournal sends an entry and waits until journald has taken it: whose unit it
 // is of it looks up in /proc, where this process is about to end.
-func tellJournal(identifier, line string) error {
+func tellJournal(priority journal.Priority, identifier, line string) error {
 	c, err := net.Dial("unixgram", journalEntries)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	entry := fmt.Sprintf("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=%s\n", journal.PriErr, identifier, line)
+	entry := fmt.Sprintf("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=%s\n", priority, identifier, line)
 	if _, err := io.WriteString(c, entry); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -51,7 +52,11 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 	name := strings.TrimSuffix(filepath.Base(src.File), ".toml") // until the settings tell
 	defer func() { err = of(name, err) }()
 	stray := strayListenFDs()
-	sockets, err := activation.Take() // before anything opens a descriptor
+	got, err := takePassedOn()
+	if err != nil {
+		return err
+	}
+	sockets, stored, err := takeDescriptors(got) // before anything opens a descriptor
 	if err != nil {
 		return err
 	}
@@ -64,21 +69,68 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 		return err
 	}
 	defer notifier.Close()
-	s, err := src.Load()
-	if err != nil {
-		return err
+	serving := false
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			if serving || got == nil || got.Old == 0 {
+				panic(r)
+			}
+		}
+		if err != nil && !serving {
+			err = got.goBack(err, append(os.Environ(), notifier.Environ()...))
+		}
+	}()
+	s, loadErr := src.Load()
+	if loadErr != nil {
+		last, _, ok := master.LastSettings(stored)
+		if !ok {
+			return loadErr
+		}
+		s = last
 	}
 	name, src.DefaultName = s.Name, s.Name
 	logger, journal, flush := newLogger(s.Name)
 	defer flush()
+	if loadErr != nil {
+		logger.Error("the settings cannot be read: those that were served with last are used", "err", loadErr)
+	}
 	if stray != "" {
 		logger.Warn("sockets were passed to another process and are not used: let systemd start rondo itself, without a wrapper", "listen_pid", stray)
 	}
 	cfg := master.Config{
-		Settings: s, Sockets: sockets, Journal: journal, Logger: logger,
+		Settings: s, Sockets: sockets, Stored: stored, MustAdopt: got != nil && got.Old > 0, Journal: journal, Logger: logger,
 		Next: func(context.Context) (settings.Settings, error) { return src.Load() },
+		Notify: func(e master.Event) {
+			if e.Ready && !serving {
+				serving = true
+				got.close()
+			}
+		},
 	}
-	return host(ctx, cfg, notifier)
+	return host(ctx, cfg, notifier, got.outcome(logger))
+}
+
+// takeDescriptors gives the sockets that were passed, and what the last master left.
+func takeDescriptors(got *passedOn) ([]activation.Socket, map[string]int, error) {
+	if got != nil {
+		sockets, err := got.sockets()
+		return sockets, got.stored(), err
+	}
+	sockets, files, err := activation.TakeWithStored(master.IsStored)
+	if err != nil {
+		return nil, nil, err
+	}
+	stored := map[string]int{}
+	for _, f := range files {
+		fd, err := sys.DupFile(f)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		f.Close()
+		stored[f.Name()] = fd
+	}
+	return sockets, stored, nil
 }
 
 // strayListenFDs is the process that the service manager passed sockets to, when it

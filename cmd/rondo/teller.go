@@ -24,9 +24,9 @@ type teller struct {
 	log      *slog.Logger
 	also     func(master.Event) // told first; nil means nobody
 
-	mu      sync.Mutex // guards waiting
-	waiting [][]notify.State
-	more    chan struct{} // one is enough
+	mu      sync.Mutex     // guards waiting
+	waiting []func() error // each sends one message; EAGAIN has it sent again
+	more    chan struct{}  // one is enough
 }
 
 func newTeller(n *notify.Notifier, log *slog.Logger, also func(master.Event)) *teller {
@@ -39,13 +39,13 @@ func (t *teller) tell(e master.Event) {
 		t.also(e)
 	}
 	if states := statesOf(e); len(states) > 0 {
-		t.queue(states, e.Ready || e.Reloading || e.Reloaded || e.Stopping)
+		t.say(states, e.Ready || e.Reloading || e.Reloaded || e.Stopping)
 	}
 }
 
 // failed tells why the service ends; systemctl status shows it.
 func (t *teller) failed(err error) {
-	t.queue([]notify.State{notify.Status(oneLine(err))}, true)
+	t.say([]notify.State{notify.Status(oneLine(err))}, true)
 }
 
 // statesOf is e in the manager's words. A reload has no bad end there: READY
@@ -73,10 +73,14 @@ func statesOf(e master.Event) []notify.State {
 	return states
 }
 
-func (t *teller) queue(states []notify.State, lasting bool) {
+func (t *teller) say(states []notify.State, lasting bool) {
+	t.queue(func() error { return t.notifier.Send(states...) }, lasting)
+}
+
+func (t *teller) queue(send func() error, lasting bool) {
 	t.mu.Lock()
 	if lasting || len(t.waiting) < maxMessages {
-		t.waiting = append(t.waiting, states)
+		t.waiting = append(t.waiting, send)
 	}
 	t.mu.Unlock()
 	select {
@@ -85,7 +89,7 @@ func (t *teller) queue(states []notify.State, lasting bool) {
 	}
 }
 
-func (t *teller) first() []notify.State {
+func (t *teller) first() func() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.waiting) == 0 {
@@ -120,9 +124,9 @@ func (t *teller) run(ctx context.Context) {
 
 // send sends what waits, in order. It reports whether the manager's queue is full.
 func (t *teller) send() (full bool) {
-	for states := t.first(); states != nil; states = t.first() {
-		err := t.notifier.Send(states...)
-		if errors.Is(err, syscall.EAGAIN) {
+	for send := t.first(); send != nil; send = t.first() {
+		err := send()
+		if isQueueFull(err) {
 			return true
 		}
 		if err != nil {
@@ -132,3 +136,5 @@ func (t *teller) send() (full bool) {
 	}
 	return false
 }
+
+func isQueueFull(err error) bool { return errors.Is(err, syscall.EAGAIN) }

@@ -61,6 +61,16 @@ func (c *Caller) Scale(ctx context.Context, workers int) error {
 // Stop returns when the master has begun to drain; it then exits.
 func (c *Caller) Stop(ctx context.Context) error { return c.quick(ctx, "/v1/stop") }
 
+// Upgrade returns when the master is about to have its program replaced, which ends
+// the control socket for a moment; or with why it cannot be.
+func (c *Caller) Upgrade(ctx context.Context) error {
+	return c.do(ctx, "POST", "/v1/upgrade", nil, nil)
+}
+
+// Leave returns when the master is about to exit without its workers, which go on
+// until the next master takes them over.
+func (c *Caller) Leave(ctx context.Context) error { return c.quick(ctx, "/v1/leave") }
+
 // DrainWorker returns when the worker with this id has begun to drain.
 func (c *Caller) DrainWorker(ctx context.Context, id int) error {
 	return c.quick(ctx, "/v1/workers/"+strconv.Itoa(id)+"/drain")
@@ -123,19 +133,29 @@ func (c *Caller) noAnswer(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: the master ended before it answered", c.path)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer in %v", c.path, quickReply)
+		return fmt.Errorf("%s: no answer in time", c.path)
 	default:
 		return fmt.Errorf("%s: %w", c.path, err)
 	}
 }
 
+// Refused says whether err is of a call that the master answered and did not do.
+func Refused(err error) bool {
+	_, ok := errors.AsType[refused](err)
+	return ok
+}
+
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
+
 // refusal is the master's own words, in one line.
 func refusal(code int, text []byte) error {
 	var a answer
 	if json.Unmarshal(text, &a) != nil || a.Error == "" {
-		return fmt.Errorf("the master answered %d %s", code, http.StatusText(code))
+		return refused{fmt.Errorf("the master answered %d %s", code, http.StatusText(code))}
 	}
-	return errors.New(strings.Join(strings.Fields(a.Error), " "))
+	return refused{errors.New(strings.Join(strings.Fields(a.Error), " "))}
 }
 
 // identity is who a master is.

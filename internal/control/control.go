@@ -13,7 +13,8 @@
 //
 // # Errors
 //
-// A Backend says by Busy that an error is a conflict; ErrNotYours is of a master that
+// A Backend says by Busy that an error is a conflict, and Refused tells what the master
+// refused from what did not reach it; ErrNotYours is of a master that
 // another user could ask. Everything else is told to the caller in one line and
 // acted on by nobody.
 package control
@@ -28,6 +29,8 @@ type Backend interface {
 	Reload(ctx context.Context) error              // returns when the reload has ended
 	Scale(ctx context.Context, workers int) error  // returns when all workers are ready
 	Stop(ctx context.Context) error                // returns when the drain has begun
+	Upgrade(ctx context.Context) error             // returns when the program is about to be replaced
+	Leave(ctx context.Context) error               // returns when it is about to exit without its workers
 	DrainWorker(ctx context.Context, id int) error // returns when it has begun
 	KillWorker(ctx context.Context, id int) error  // returns when it has begun
 }

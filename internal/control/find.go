@@ -159,3 +159,20 @@ func ambiguous(name string, found []string) error {
 	}
 	return fmt.Errorf("more than one rondo is running: say which: %s", strings.Join(names, ", "))
 }
+
+// FindAll returns every running master that this user may give orders to. None is an
+// error.
+func FindAll() ([]*Caller, error) {
+	found, looked, err := search("*")
+	if len(found) == 0 && err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, notRunning("", looked)
+	}
+	var all []*Caller
+	for _, path := range found {
+		all = append(all, At(path))
+	}
+	return all, nil
+}

@@ -58,7 +58,9 @@ func (b *backend) Reload(ctx context.Context) error {
 func (b *backend) Scale(_ context.Context, n int) error {
 	return b.called("scale" + string(rune('0'+n)))
 }
-func (b *backend) Stop(context.Context) error { return b.called("stop") }
+func (b *backend) Stop(context.Context) error    { return b.called("stop") }
+func (b *backend) Upgrade(context.Context) error { return b.called("upgrade") }
+func (b *backend) Leave(context.Context) error   { return b.called("leave") }
 func (b *backend) DrainWorker(_ context.Context, id int) error {
 	return b.called("drain" + string(rune('0'+id)))
 }

@@ -38,6 +38,8 @@ func (s *Server) routes(ctx context.Context) http.Handler {
 	add("GET", "/v1/status", func(ctx context.Context, _ *http.Request) (any, error) { return s.Backend.Status(ctx) })
 	add("POST", "/v1/reload", plain(s.Backend.Reload))
 	add("POST", "/v1/stop", plain(s.Backend.Stop))
+	add("POST", "/v1/upgrade", plain(s.Backend.Upgrade))
+	add("POST", "/v1/leave", plain(s.Backend.Leave))
 	add("POST", "/v1/scale", s.scale)
 	add("POST", "/v1/workers/{id}/drain", worker(s.Backend.DrainWorker))
 	add("POST", "/v1/workers/{id}/kill", worker(s.Backend.KillWorker))

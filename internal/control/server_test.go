@@ -17,11 +17,11 @@ func TestEveryCallReachesTheMaster(t *testing.T) {
 	serve(t, path, &Server{Backend: b})
 	c, ctx := At(path), t.Context()
 	var who identity
-	err := errors.Join(c.Status(ctx, &who), c.Reload(ctx), c.Scale(ctx, 7), c.DrainWorker(ctx, 3), c.KillWorker(ctx, 4), c.Stop(ctx))
+	err := errors.Join(c.Status(ctx, &who), c.Reload(ctx), c.Scale(ctx, 7), c.DrainWorker(ctx, 3), c.KillWorker(ctx, 4), c.Upgrade(ctx), c.Leave(ctx), c.Stop(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "status reload scale7 drain3 kill4 stop"; b.got() != want || who.Name != "app" {
+	if want := "status reload scale7 drain3 kill4 upgrade leave stop"; b.got() != want || who.Name != "app" {
 		t.Errorf("the master got %q and is %q, want %q and app", b.got(), who.Name, want)
 	}
 }
@@ -52,6 +52,8 @@ func TestAWrongRequestGetsAClearAnswer(t *testing.T) {
 		{"POST", "/v1/scale", `[`, 400, "not the JSON object"},
 		{"POST", "/v1/scale", `{"workers": ` + strings.Repeat(" ", maxBody) + `4}`, 400, "too large"},
 		{"POST", "/v1/reload", `{"force": true}`, 400, `unknown field "force"`},
+		{"POST", "/v1/leave", `{"now": true}`, 400, `unknown field "now"`},
+		{"GET", "/v1/leave", "", 405, "/v1/leave is asked by POST"},
 		{"POST", "/v1/stop", `true`, 400, "not the JSON object"},
 	} {
 		code, a := ask(t, path, row.method, row.url, row.body)
@@ -75,8 +77,8 @@ func TestTheMastersErrorReachesTheCaller(t *testing.T) {
 			t.Errorf("a reload that fails by %v = %d %q, want %d", failure, got, a.Error, code)
 		}
 		want := strings.ReplaceAll(failure.Error(), "\n", " ")
-		if err := At(path).Reload(t.Context()); err == nil || err.Error() != want {
-			t.Errorf("Reload = %v, want %s", err, want)
+		if err := At(path).Reload(t.Context()); !Refused(err) || err.Error() != want {
+			t.Errorf("Reload = %v, want to be refused by %s", err, want)
 		}
 	}
 }
@@ -122,6 +124,9 @@ func TestTheEndOfTheServerEndsAReload(t *testing.T) {
 	stop()
 	if err := <-done; err == nil {
 		t.Error("Reload = nil, want an error when the master ends first")
+	}
+	if err := At(path).Reload(t.Context()); err == nil || Refused(err) {
+		t.Errorf("Reload where no master is = %v, and refused", err)
 	}
 }
 

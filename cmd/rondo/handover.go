@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/state"
+	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/master"
+)
+
+// An upgrade is exec(2) in place: the new program is the same process, with the same
+// descriptors, of which the environment tells. It also has the old program open, and
+// goes back to it when it cannot serve.
+
+// handoverVariable tells a program that takes the place of another what it got.
+const handoverVariable = "RONDO_HANDOVER"
+
+// passedOn is the text of that variable.
+type passedOn struct {
+	Sockets []passedSocket `json:"sockets"`
+	Stored  map[string]int `json:"stored"`
+	Old     int            `json:"old"`              // the program that was here before; 0 none
+	Version string         `json:"version"`          // its version
+	Failed  string         `json:"failed,omitempty"` // why the program that it gave way to gave up
+}
+
+type passedSocket struct {
+	FD      int             `json:"fd"`
+	Name    string          `json:"name"`
+	Index   int             `json:"index"`
+	Kind    activation.Kind `json:"kind"`
+	Address string          `json:"address"`
+	V6Only  bool            `json:"v6only,omitempty"`
+}
+
+// takePassedOn reads and removes the variable. It gives nil where there is none.
+func takePassedOn() (*passedOn, error) {
+	text, ok := os.LookupEnv(handoverVariable)
+	os.Unsetenv(handoverVariable)
+	if !ok {
+		return nil, nil
+	}
+	p := new(passedOn)
+	if err := json.Unmarshal([]byte(text), p); err != nil {
+		return nil, fmt.Errorf("%s: %w", handoverVariable, err)
+	}
+	return p, nil
+}
+
+// sockets gives duplicates of the listening sockets.
+func (p *passedOn) sockets() ([]activation.Socket, error) {
+	var all []activation.Socket
+	for _, ps := range p.Sockets {
+		fd, err := sys.Dup(ps.FD)
+		if err != nil {
+			return nil, fmt.Errorf("socket %s was not handed over: %w", ps.Name, err)
+		}
+		s := activation.Socket{Name: ps.Name, Index: ps.Index, Kind: ps.Kind, Listening: true, V6Only: ps.V6Only, File: sys.NewFile(fd, ps.Name)}
+		if ps.Kind == activation.Unix {
+			s.Addr = &net.UnixAddr{Name: ps.Address, Net: "unix"}
+		} else {
+			ap, err := netip.ParseAddrPort(ps.Address)
+			if err != nil {
+				return nil, fmt.Errorf("socket %s: %w", ps.Name, err)
+			}
+			s.Addr = net.TCPAddrFromAddrPort(ap)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// stored gives duplicates of the rest.
+func (p *passedOn) stored() map[string]int {
+	all := map[string]int{}
+	for name, fd := range p.Stored {
+		if dup, err := sys.Dup(fd); err == nil {
+			all[name] = dup
+		}
+	}
+	return all
+}
+
+// outcome is what p tells of the upgrade that it is part of, and says it in the log.
+func (p *passedOn) outcome(log *slog.Logger) *upgradeStatus {
+	switch {
+	case p == nil:
+		return nil
+	case p.Failed != "":
+		log.Error("upgrade failed; the version before serves on", "err", p.Failed)
+		return &upgradeStatus{From: p.Version, Error: &p.Failed}
+	}
+	log.Info("upgraded", "version", master.Version, "before", p.Version)
+	return &upgradeStatus{From: p.Version}
+}
+
+// close lets go of all that was handed over; the master has its own by now.
+func (p *passedOn) close() {
+	if p == nil {
+		return
+	}
+	for _, s := range p.Sockets {
+		sys.Close(s.FD)
+	}
+	for _, fd := range p.Stored {
+		sys.Close(fd)
+	}
+	if p.Old > 0 {
+		sys.Close(p.Old)
+	}
+	p.Sockets, p.Stored, p.Old = nil, nil, 0
+}
+
+// passOn is what h is for the next program.
+func passOn(h *master.Handover) (*passedOn, error) {
+	p := &passedOn{Stored: h.Stored, Version: master.Version}
+	for _, s := range h.Sockets {
+		fd, err := sys.DupFile(s.File)
+		s.File.Close()
+		if err != nil {
+			return nil, err
+		}
+		p.Sockets = append(p.Sockets, passedSocket{FD: fd, Name: s.Name, Index: s.Index, Kind: s.Kind, Address: s.Addr.String(), V6Only: s.V6Only})
+	}
+	return p, nil
+}
+
+// become has the program at path take the place of this one, with p. It returns only
+// when that fails. What comes by signal meanwhile waits for it.
+func (p *passedOn) become(path string, env []string) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	for _, fd := range p.descriptors() {
+		if err := sys.KeepOnExec(fd); err != nil {
+			return err
+		}
+	}
+	runtime.LockOSThread() // exec(2) takes the signal mask of the thread that calls it
+	defer runtime.UnlockOSThread()
+	restore, err := sys.BlockSignals(handedSignals...)
+	if err != nil {
+		return err
+	}
+	err = syscall.Exec(path, os.Args, append(env, handoverVariable+"="+string(text)))
+	restore()
+	for _, fd := range p.descriptors() {
+		sys.CloseOnExec(fd)
+	}
+	return fmt.Errorf("exec %s: %w", path, err)
+}
+
+// handedSignals are those that must not end the next program before it listens to them.
+var handedSignals = []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGPIPE}
+
+func (p *passedOn) descriptors() []int {
+	var all []int
+	for _, s := range p.Sockets {
+		all = append(all, s.FD)
+	}
+	for _, fd := range p.Stored {
+		all = append(all, fd)
+	}
+	if p.Old > 0 {
+		all = append(all, p.Old)
+	}
+	return all
+}
+
+// program is where this program was started from. What is there now may be another.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return strings.TrimSuffix(path, " (deleted)")
+}
+
+// giveWay has the program that is where this one was started from take its place. It
+// returns only when that fails.
+func (p *passedOn) giveWay(env []string) error {
+	old, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if p.Old, err = sys.DupFile(old); err != nil {
+		return err
+	}
+	err = p.become(program(), append(os.Environ(), env...))
+	sys.Close(p.Old)
+	p.Old = 0
+	return err
+}
+
+// goBack has the program that was here before take its place again, because this one
+// cannot serve for the reason of cause. It returns cause when there is none, or when
+// that fails, too.
+func (p *passedOn) goBack(cause error, env []string) error {
+	if p == nil || p.Old <= 0 {
+		return cause
+	}
+	p.Failed = fmt.Sprintf("version %s gave up: %s", master.Version, oneLine(cause))
+	old := fmt.Sprintf("/proc/self/fd/%d", p.Old)
+	p.Old = 0
+	return errors.Join(cause, p.become(old, env))
+}
+
+// tryPatience bounds the trial of a new program.
+const tryPatience = 10 * time.Second
+
+// tryUpgrade tells whether the program at path can take the place of this one.
+func tryUpgrade(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, tryPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "state-format")
+	cmd.WaitDelay = time.Second
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s does not start: %w: %.300s", path, err, oneLine(errors.New(said.String())))
+	}
+	var can stateFormat
+	if err := json.Unmarshal([]byte(said.String()), &can); err != nil || can.Version == "" {
+		return fmt.Errorf("%s is no rondo that can take over: it said %.100q", path, said.String())
+	}
+	if can.Format != state.Format() {
+		return fmt.Errorf("version %s keeps its state in format %d, this one (%s) in format %d: restart the service instead",
+			can.Version, can.Format, master.Version, state.Format())
+	}
+	return nil
+}
+
+// stateFormat is what the hidden command of that name prints.
+type stateFormat struct {
+	Version string `json:"version"`
+	Format  uint32 `json:"format"`
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/rondokit/rondo/internal/control"
+	"github.com/rondokit/rondo/internal/sys"
+)
+
+func newSystemdStop() *cobra.Command {
+	c := systemdCommand{patience: 1500 * time.Millisecond}
+	cmd := &cobra.Command{
+		Use:   "systemd-stop [--user] NAME",
+		Short: "Be the ExecStop= of a service",
+		Long: "Systemd-stop is what systemd runs before it ends the master of NAME.service. If that is for a restart,\n" +
+			"systemd-stop has the master leave at once, and its workers go on until the next master takes them over.\n" +
+			"For a stop it does nothing: systemd then ends the master by SIGTERM, which drains. It does nothing either\n" +
+			"when the master has ended, and it warns and does nothing when systemd does not say which of them it is.\n" +
+			"It exits 0 in each case.",
+		Example: "ExecStop=+/usr/bin/rondo systemd-stop app",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pid, err := strconv.Atoi(os.Getenv("MAINPID"))
+			if err != nil {
+				return nil // it has ended, which made systemd stop the service
+			}
+			if err := c.leaveForRestart(cmd.Context(), pid); err != nil {
+				warn(cmd.ErrOrStderr(), c.name, fmt.Errorf("systemd-stop: %w", err))
+			}
+			return nil
+		},
+	}
+	return c.hidden(cmd, "systemctl restart")
+}
+
+// leaveForRestart has the master leave if its process is to be restarted. The error is
+// why it drains instead.
+func (c *systemdCommand) leaveForRestart(ctx context.Context, pid int) error {
+	main, err := sys.OpenHandle(pid)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("process %d: %w: the service drains as for a stop", pid, err)
+	}
+	defer main.Close()
+	job, err := c.job(ctx)
+	if err != nil {
+		return fmt.Errorf("whether this is a restart is not known, so the service drains as for a stop: %w", err)
+	}
+	if job != "restart" {
+		return nil
+	}
+	if err := c.leave(ctx, pid, main); err != nil {
+		return fmt.Errorf("the master did not leave for the restart, so the service drains as for a stop: %w", err)
+	}
+	return nil
+}
+
+// leave tells the master to leave, and returns when its process has ended.
+func (c *systemdCommand) leave(ctx context.Context, pid int, main *sys.Handle) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, fmt.Errorf("process %d has not ended after %v", pid, c.patience))
+	defer cancel()
+	m, err := c.master(ctx, pid)
+	if err != nil {
+		return err
+	}
+	err = m.Leave(ctx)
+	if control.Refused(err) {
+		return err
+	}
+	// Its end is what counts, and may come before its answer.
+	if end := main.Wait(ctx); end != nil {
+		return errors.Join(end, err)
+	}
+	return nil
+}
+
+// master is the one whose process is pid: one of another service may have its name.
+func (c *systemdCommand) master(ctx context.Context, pid int) (*control.Caller, error) {
+	m, err := control.Find(ctx, c.name)
+	if err != nil {
+		return nil, err
+	}
+	var who struct{ PID int }
+	if err := m.Status(ctx, &who); err != nil {
+		return nil, err
+	}
+	if who.PID != pid {
+		return nil, fmt.Errorf("%s is of process %d, and the service's main process is %d", m.Path(), who.PID, pid)
+	}
+	return m, nil
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rondokit/rondo/internal/cgroup"
+)
+
+func newSystemdSweep() *cobra.Command {
+	c := systemdCommand{patience: 5 * time.Second}
+	cmd := &cobra.Command{
+		Use:   "systemd-sweep [--user] NAME",
+		Short: "Be the ExecStopPost= of a service",
+		Long: "Systemd-sweep is what systemd runs when the master of NAME.service has ended. If the stop is final, so\n" +
+			"that no next master will take over what runs on, it kills the processes that are left in the service,\n" +
+			"and warns of them. Otherwise, for a restart or after a crash, it does nothing. It warns and does nothing\n" +
+			"when systemd does not say which of them it is: the next start then kills what it does not take over.\n" +
+			"It exits 1 if a process that it kills does not end.",
+		Example: "ExecStopPost=+/usr/bin/rondo systemd-sweep app",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			told := func(err error) { warn(cmd.ErrOrStderr(), c.name, fmt.Errorf("systemd-sweep: %w", err)) }
+			if err := c.sweep(cmd.Context(), told); err != nil {
+				return fmt.Errorf("systemd-sweep: %w", err)
+			}
+			return nil
+		},
+	}
+	return c.hidden(cmd, "systemctl stop")
+}
+
+// sweep kills what is left in the service if that has stopped for good. It tells of
+// what is no fault of its own.
+func (c *systemdCommand) sweep(ctx context.Context, tell func(error)) error {
+	if unit := cgroup.Unit(); unit != c.unit() {
+		tell(fmt.Errorf("nothing is looked for: this process is not one that systemd started for %s, but for %q", c.unit(), unit))
+		return nil
+	}
+	list, err := cgroup.Leftovers(nil)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	job, err := c.job(ctx)
+	if err != nil {
+		tell(fmt.Errorf("whether this stop is final is not known, so the next start has to end what is left, %s: %w", cgroup.List(list), err))
+		return nil
+	}
+	if !final(job, os.Getenv("SERVICE_RESULT")) {
+		return nil
+	}
+	return c.end(ctx, list, tell)
+}
+
+// final says whether no start follows the stop that systemd has this job for. Without
+// a job the process has ended by itself: systemd restarts it unless that went well.
+func final(job, result string) bool {
+	return job == "stop" || job == "" && result == "success"
+}
+
+// end kills what is left in the service until nothing is.
+func (c *systemdCommand) end(ctx context.Context, list []cgroup.Process, tell func(error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, fmt.Errorf("not in %v", c.patience))
+	defer cancel()
+	for len(list) > 0 {
+		if ctx.Err() != nil {
+			return fmt.Errorf("new processes keep being started: %s", cgroup.List(list))
+		}
+		tell(fmt.Errorf("%d processes were left in the stopped service, and are killed: %s", len(list), cgroup.List(list)))
+		if err := cgroup.Kill(ctx, list); err != nil {
+			return err
+		}
+		var err error
+		if list, err = cgroup.Leftovers(nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rondokit/rondo/internal/control"
+	"github.com/rondokit/rondo/internal/state"
+	"github.com/rondokit/rondo/master"
+)
+
+func newUpgrade() *cobra.Command {
+	all := false
+	cmd := &cobra.Command{
+		Use:   "upgrade [NAME]",
+		Short: "Replace the master by the rondo that is installed now, under its workers",
+		Long: "Upgrade has the master's program replaced by the one that is installed now, as after an update of the\n" +
+			"package. The process, its workers and their connections stay. If the new one cannot serve, the old one\n" +
+			"serves on, and the exit code is 1. To replace the workers, reload.",
+		Example: "rondo upgrade app\nrondo upgrade --all",
+		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) > 0 {
+				return usageError{errors.New("upgrade: give a NAME or --all")}
+			}
+			masters, err := toUpgrade(cmd.Context(), nameIn(args), all)
+			if err != nil {
+				return err
+			}
+			var failed []error
+			for _, c := range masters {
+				said, err := upgrade(cmd.Context(), c)
+				if err != nil {
+					failed = append(failed, err)
+					continue
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), said)
+			}
+			return errors.Join(failed...)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every rondo that may be asked")
+	return cmd
+}
+
+// newStateFormat is the trial of a new program by the one that is to give way to it.
+func newStateFormat() *cobra.Command {
+	return &cobra.Command{
+		Use:    "state-format",
+		Short:  "Tell an older rondo whether this one can take over from it",
+		Hidden: true,
+		Args:   usageArgs(cobra.NoArgs, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(stateFormat{Version: master.Version, Format: state.Format()})
+		},
+	}
+}
+
+func toUpgrade(ctx context.Context, name string, all bool) ([]*control.Caller, error) {
+	if all {
+		return control.FindAll()
+	}
+	c, err := control.Find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return []*control.Caller{c}, nil
+}
+
+const (
+	upgradePatience = 30 * time.Second
+	lookAgain       = 20 * time.Millisecond
+)
+
+// upgrade replaces one master and says how that went. The old one ends before it could
+// tell; the one that serves then does.
+func upgrade(ctx context.Context, c *control.Caller) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, upgradePatience, fmt.Errorf("not in %v", upgradePatience))
+	defer cancel()
+	var before, after status
+	if err := c.Status(ctx, &before); err != nil {
+		return "", fmt.Errorf("upgrade: %w", err)
+	}
+	asked := c.Upgrade(ctx)
+	for ; ; wait(ctx, lookAgain) {
+		err := c.Status(ctx, &after)
+		switch {
+		case ctx.Err() != nil:
+			return "", fmt.Errorf("upgrade of %s: %w", before.Name, errors.Join(context.Cause(ctx), asked, err))
+		case err != nil: // between the two
+		case after.Adopted == before.Adopted && asked != nil && after.Upgrade.same(before.Upgrade):
+			return "", fmt.Errorf("%s: %w; version %s serves on", before.Name, asked, before.Version)
+		case after.Adopted == before.Adopted:
+		case after.Upgrade != nil && after.Upgrade.Error != nil:
+			return "", fmt.Errorf("%s: upgrade: %s; version %s serves on", before.Name, *after.Upgrade.Error, after.Version)
+		default:
+			return printable(fmt.Sprintf("%s: version %s serves, before %s, with the same %d workers", after.Name, after.Version, before.Version, len(after.Workers))), nil
+		}
+	}
+}
+
+func (u *upgradeStatus) same(v *upgradeStatus) bool {
+	return (u == nil) == (v == nil) && (u == nil || u.From == v.From && (u.Error == nil) == (v.Error == nil))
+}
+
+// wait waits for d, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
