@@ -66,7 +66,7 @@ func (h *host) begun() func(id string) int {
 // that it gives waits for the rest.
 func (h *host) hold(address string) (rest func()) {
 	h.t.Helper()
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.Dial(ctx, "tcp", address) }}}
 	r, err := c.Get("http://localhost/")
 	if err != nil {
@@ -107,6 +107,7 @@ func (h *host) across(address string, args ...string) (out string) {
 	if err := p.Wait(); err != nil {
 		h.t.Error(err)
 	}
+	late.SetReadDeadline(time.Now().Add(patience))
 	if _, err := late.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 		h.t.Errorf("a connection that waited: %v, want it closed with the socket", err)
 	}
