@@ -189,13 +189,11 @@ func (a *applying) createAccount(ctx context.Context, rule string) error {
 // forget has the manager read the units as they were, and a first install leaves
 // no failed unit behind.
 func (a *applying) forget(ctx context.Context) error {
-	err := a.Manager.Reload(ctx)
-	if a.First {
-		for _, name := range a.all() {
-			err = errors.Join(err, a.Manager.ResetFailed(ctx, name))
-		}
-		a.sweepRun(a.App.Name)
+	if !a.First {
+		return a.Manager.Reload(ctx)
 	}
+	err := a.Machine.forget(ctx, a.all())
+	a.sweepRun(a.App.Name)
 	return err
 }
 

@@ -144,15 +144,9 @@ func (e *examination) settings(ctx context.Context) {
 	if t.Sockets = e.passed(); !e.hasRondo() {
 		t.Rondo = "" // which was found already
 	}
-	if t.Account = dynamic; e.app.User != "" || e.user() {
-		name := e.app.User
-		if e.user() {
-			name = strconv.Itoa(os.Getuid())
-		}
-		if t.Account, err = e.Accounts.Lookup(name); err != nil {
-			e.wrong(e.rondo("install", "--refresh "+e.name), "the account %s, which it runs as, is not there: %v", name, err)
-			return
-		}
+	if t.Account, err = e.account(); err != nil {
+		e.wrong(e.rondo("install", "--refresh "+e.name), "the account that it runs as is not there: %v", err)
+		return
 	}
 	err = e.Try(ctx, t)
 	wrong, is := errors.AsType[*TrialError](err)
@@ -164,4 +158,15 @@ func (e *examination) settings(ctx context.Context) {
 	case err != nil:
 		e.wrong("sudoedit "+e.app.Config, "%s: %v", e.app.Config, err)
 	}
+}
+
+// account is whom the app runs as.
+func (e *examination) account() (Account, error) {
+	switch {
+	case e.user():
+		return e.Accounts.Lookup(strconv.Itoa(os.Getuid()))
+	case e.app.User != "":
+		return e.Accounts.Lookup(e.app.User)
+	}
+	return dynamic, nil
 }

@@ -114,7 +114,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			"rondo is not at ROOT/rondo any more, where the service looks for it -> sudo rondo install --refresh app\n" +
 				"UNITS/app.service is not as CONFIG/app.toml has it by now -> sudo rondo install --refresh app"},
 		{"account gone", func(b *bench) { delete(b.accounts.byName, "alice") },
-			"the account alice, which it runs as, is not there: no account alice -> sudo rondo install --refresh app"},
+			"the account that it runs as is not there: no account alice -> sudo rondo install --refresh app"},
 		{"record broken", func(b *bench) { b.edit(b.Paths.unit("app.service"), "App={", "App={{"); b.reload() },
 			"app.service: [X-Rondo] App=: invalid character '{' looking for beginning of object key string: only an install with all its flags writes it anew -> sudo rondo install --name app ..."},
 	} {

@@ -220,7 +220,6 @@ func (m *Machine) look(ctx context.Context, p *Plan, have *present) error {
 		if err != nil {
 			return err
 		}
-		p.DropIns = append(p.DropIns, unit.DropIns...)
 		if name == p.had[0] {
 			p.enabled = unit.FileState == "enabled"
 		}
@@ -238,14 +237,17 @@ func (m *Machine) look(ctx context.Context, p *Plan, have *present) error {
 	if p.active {
 		p.Restarts, p.Reloads = p.restarts()
 	}
-	if !p.First {
-		return nil
-	}
-	for _, f := range p.files { // drop-ins may be there before the unit
-		if filepath.Dir(f.path) != m.Paths.Units {
+	return m.dropIns(ctx, p)
+}
+
+// dropIns finds those of the units, which may be there before a unit.
+func (m *Machine) dropIns(ctx context.Context, p *Plan) error {
+	names := slices.Concat(p.had, unitNames(p.files))
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
 			continue
 		}
-		unit, err := m.Manager.Unit(ctx, filepath.Base(f.path))
+		unit, err := m.Manager.Unit(ctx, name)
 		if err != nil {
 			return err
 		}

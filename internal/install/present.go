@@ -30,45 +30,50 @@ func (m *Machine) find(name string) (*present, error) {
 		return nil, err
 	}
 	p := &present{name: name}
+	var err error
 	for _, f := range []struct {
 		path string
 		into **file
 	}{{m.Paths.unit(name + ".service"), &p.service}, {m.Paths.toml(name), &p.config}, {m.Paths.sysusers(name), &p.sysusers}} {
-		if f.path == "" {
-			continue
-		}
-		found, err := read(f.path)
-		if err != nil {
+		if *f.into, err = readOurs(f.path); err != nil {
 			return nil, err
 		}
-		if found != nil && found.ours() {
-			*f.into = found
-		}
 	}
+	p.sockets, err = m.socketsOf(name)
+	return p, err
+}
+
+// readOurs is read of a file that rondo wrote; another is not there. At "" is none.
+func readOurs(path string) (*file, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := read(path)
+	if err != nil || f == nil || !f.ours() {
+		return nil, err
+	}
+	return f, nil
+}
+
+// socketsOf are the socket units of an app, by name; its own first.
+func (m *Machine) socketsOf(name string) (list []*file, err error) {
 	paths, err := m.unitFiles(".socket")
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range paths {
-		found, err := read(path)
-		if err != nil {
+		f, err := readOurs(path)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if found != nil && found.ours() && found.key("Service") == name+".service" {
-			p.sockets = append(p.sockets, found)
+		case f == nil || f.key("Service") != name+".service":
+		case path == m.Paths.unit(name+".socket"):
+			list = slices.Insert(list, 0, f)
+		default:
+			list = append(list, f)
 		}
 	}
-	own := m.Paths.unit(name + ".socket")
-	slices.SortStableFunc(p.sockets, func(a, b *file) int {
-		switch {
-		case a.path == own:
-			return -1
-		case b.path == own:
-			return 1
-		}
-		return 0
-	})
-	return p, nil
+	return list, nil
 }
 
 // unitFiles are the paths of the unit files of a kind, sorted.
@@ -94,11 +99,11 @@ func (m *Machine) Names() ([]string, error) {
 	}
 	var names []string
 	for _, path := range paths {
-		f, err := read(path)
+		f, err := readOurs(path)
 		if err != nil {
 			return nil, err
 		}
-		if f != nil && f.ours() {
+		if f != nil {
 			names = append(names, strings.TrimSuffix(filepath.Base(path), ".service"))
 		}
 	}

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -27,22 +28,8 @@ func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
 	}
 	var r Removal
 	names := have.units()
-	for _, unit := range names { // the sockets first, or a connection starts the service again
-		u, err := m.Manager.Unit(ctx, unit)
-		if err != nil {
-			return r, err
-		}
-		for _, path := range u.DropIns {
-			r.Kept = append(r.Kept, path+", which is not rondo's")
-		}
-		if err := m.Manager.Stop(ctx, unit); err != nil {
-			return r, err
-		}
-	}
-	if len(names) > 0 {
-		if err := m.Manager.Disable(ctx, names...); err != nil {
-			return r, err
-		}
+	if err := m.stop(ctx, names, &r); err != nil {
+		return r, err
 	}
 	for _, f := range append(have.unitFiles(), have.config) {
 		if f != nil {
@@ -51,18 +38,43 @@ func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
 			}
 		}
 	}
-	if err := m.Manager.Reload(ctx); err != nil {
+	if err := m.forget(ctx, names); err != nil {
 		return r, err
-	}
-	for _, unit := range names {
-		if err := m.Manager.ResetFailed(ctx, unit); err != nil {
-			return r, err
-		}
 	}
 	err = m.removeAccount(ctx, have.sysusers, &r)
 	m.sweepRun(name)
 	m.sweep(have, &r)
 	return r, err
+}
+
+// stop stops and disables units, and notes their drop-ins. The sockets are first, or
+// a connection starts the service again.
+func (m *Machine) stop(ctx context.Context, names []string, r *Removal) error {
+	for _, name := range names {
+		unit, err := m.Manager.Unit(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, path := range unit.DropIns {
+			r.Kept = append(r.Kept, path+", which is not rondo's")
+		}
+		if err := m.Manager.Stop(ctx, name); err != nil {
+			return err
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return m.Manager.Disable(ctx, names...)
+}
+
+// forget has the manager forget units whose files are gone, also that they failed.
+func (m *Machine) forget(ctx context.Context, names []string) error {
+	err := m.Manager.Reload(ctx)
+	for _, name := range names {
+		err = errors.Join(err, m.Manager.ResetFailed(ctx, name))
+	}
+	return err
 }
 
 func (r *Removal) remove(f *file) error {
