@@ -32,16 +32,7 @@ const (
 	listenerName   = "l%d.listen"
 	maxAttempts    = 3 // the last of them starts clean
 	moreHandoffs   = 2 // intents for each connection of the window: refused ones wait for their turn
-	storedByWorker = 3
 )
-
-// StoreSize is how many descriptors a Store must hold for workers of that number,
-// of which each may have a successor or a predecessor, and for listeners that they
-// have us open.
-func StoreSize(workers, surge, maxDraining int) int {
-	const own = 8
-	return storedByWorker*(workers+surge+maxDraining) + own + 1
-}
 
 // keep has the store keep fd, if there is one.
 func (l *loop) keep(name string, fd int) {

@@ -45,4 +45,6 @@ func Example() {
 	// app.service 1.0.0 true false
 	// 	ExecStart=/usr/bin/rondo run --config /etc/rondo/app.toml
 	// 	ExecReload=+/usr/bin/rondo reload app
+	// 	ExecStop=+/usr/bin/rondo systemd-stop app
+	// 	ExecStopPost=+/usr/bin/rondo systemd-sweep app
 }

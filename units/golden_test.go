@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files in testdata anew
 const testVersion = "1.2.3"
 
 // classes are the versions of systemd whose units differ.
-var classes = []int{oldest, restartSteps, pollLimits, disconnected}
+var classes = []int{oldest, tellsStore, pollLimits, disconnected}
 
 // listeners are each a LISTEN.
 func listeners(t testing.TB, texts ...string) []Listener {

@@ -30,14 +30,13 @@ func (a App) LeftOff() []LeftOff {
 		{"RestrictAddressFamilies", "~AF_UNIX", "the manager, the journal and rondo reload are reached by unix sockets."},
 		{"RestrictAddressFamilies", "~AF_NETLINK", "the addresses of the machine are asked for by netlink, as in Node's os.networkInterfaces()."},
 		{"UMask", "0077", "others may be meant to read what the app writes, as a web server its uploads."},
+		{"RootDirectory", "/var/empty", "the program and its libraries are the machine's."},
 	}
 	list = append(list, a.leftForNetwork()...)
 	if a.UserManager {
-		return append(list, a.unprivileged()...)
+		return append(list, a.leftForUser()...)
 	}
-	list = append(list,
-		LeftOff{"ProcSubset", "pid", "Node's os.cpus() reads /proc/stat, and finds no processor without it."},
-		LeftOff{"RootDirectory", "/var/empty", "the program and its libraries are the machine's."})
+	list = append(list, LeftOff{"ProcSubset", "pid", "Node's os.cpus() reads /proc/stat, and finds no processor without it."})
 	if a.User != "" {
 		list = append(list, LeftOff{"RemoveIPC", "yes", "at each stop it removes the shared memory of the account, also where another service uses it."})
 		if a.Systemd < disconnected {
@@ -49,19 +48,22 @@ func (a App) LeftOff() []LeftOff {
 
 // leftForNetwork are the directives that would keep an app from its network.
 func (a App) leftForNetwork() []LeftOff {
-	inet := strings.Join(a.internet(), " ")
-	if !a.NoNetwork {
+	const others = "programs connect to others."
+	inet := "~" + strings.Join(a.internet(), " ")
+	switch {
+	case a.UserManager: // for the rest see leftForUser
+		return []LeftOff{{"RestrictAddressFamilies", inet, others}}
+	case !a.NoNetwork:
 		return []LeftOff{
-			{"RestrictAddressFamilies", "~" + inet, "programs connect to others."},
+			{"RestrictAddressFamilies", inet, others},
 			{"PrivateNetwork", "yes", "programs connect to others. With --network=none rondo install sets it: passed sockets still serve."},
-			{"IPAddressDeny", "any", "programs connect to others."},
+			{"IPAddressDeny", "any", others},
 		}
+	case len(a.internet()) > 0:
+		const itself = "a program may ask itself over lo, which is its own."
+		return []LeftOff{{"RestrictAddressFamilies", inet, itself}, {"IPAddressDeny", "any", itself}}
 	}
-	list := []LeftOff{{"IPAddressDeny", "any", "there is no network but lo, and sockets that the manager opened are not covered."}}
-	if inet != "" {
-		list = append(list, LeftOff{"RestrictAddressFamilies", "~" + inet, "a program may ask itself over lo, which is its own."})
-	}
-	return list
+	return nil
 }
 
 // leftForPaths are the directives that would hide the app's own files.
@@ -173,6 +175,9 @@ func (a App) namespaces() []directive {
 	list = append(list, home)
 	if a.NoNetwork {
 		list = append(list, directive{"PrivateNetwork", "yes"})
+		if len(a.internet()) == 0 {
+			list = append(list, directive{"IPAddressDeny", "any"})
+		}
 	}
 	if a.User != "" {
 		list = append(list, directive{"RemoveIPC", "no"})
@@ -200,14 +205,19 @@ func (a App) temporary() []directive {
 	return list
 }
 
-// unprivileged is what a user's manager cannot set.
-func (a App) unprivileged() []LeftOff {
-	var list []LeftOff
-	for _, d := range a.namespaces() {
-		if d.value == "no" || d.name == "ReadWritePaths" {
+// leftForUser is what a user's manager cannot set, or should not.
+func (a App) leftForUser() []LeftOff {
+	list := []LeftOff{{"KeyringMode", "private", "the keys of the user, as for an encrypted home, are in the keyring that a service shares with its manager."}}
+	more := []directive{{"PrivateNetwork", "yes"}, {"IPAddressDeny", "any"}, {"ProcSubset", "pid"}}
+	for _, d := range append(a.namespaces(), more...) {
+		switch {
+		case d.name == "ReadWritePaths":
 			continue
+		case d.value == "no":
+			d.value = "yes"
 		}
-		list = append(list, LeftOff{d.name, d.value, "a user's manager passes over it, or fails, where it may not make user namespaces."})
+		list = append(list, LeftOff{d.name, d.value,
+			"a user's manager passes over it, fails with it, or makes a user namespace for it, in which root is nobody and may not ask for the status."})
 	}
 	return list
 }

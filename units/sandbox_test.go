@@ -53,10 +53,12 @@ func TestTheSandboxShowsWhatTheAppNeeds(t *testing.T) {
 			"RestrictAddressFamilies", "AF_UNIX AF_NETLINK"},
 		"IPv4, no network": {func(a *App) { a.Listeners, a.NoNetwork = listeners(t, "127.0.0.1:80"), true },
 			"RestrictAddressFamilies", "AF_UNIX AF_NETLINK AF_INET"},
-		"no network":             {func(a *App) { a.NoNetwork = true }, "PrivateNetwork", "yes"},
-		"no network, unconfined": {func(a *App) { a.NoNetwork, a.Unconfined = true, true }, "PrivateNetwork", "yes"},
-		"a dynamic user":         {func(a *App) { a.User, a.Systemd = "", 257 }, "DynamicUser", "yes"},
-		"unconfined":             {func(a *App) { a.Unconfined = true }, "NoNewPrivileges", ""},
+		"a path, no network, so no address":  {func(a *App) { a.Listeners, a.NoNetwork = listeners(t, "unix:/run/a"), true }, "IPAddressDeny", "any"},
+		"a port, no network, so those of lo": {func(a *App) { a.NoNetwork = true }, "IPAddressDeny", ""},
+		"no network":                         {func(a *App) { a.NoNetwork = true }, "PrivateNetwork", "yes"},
+		"no network, unconfined":             {func(a *App) { a.NoNetwork, a.Unconfined = true, true }, "PrivateNetwork", "yes"},
+		"a dynamic user":                     {func(a *App) { a.User, a.Systemd = "", 257 }, "DynamicUser", "yes"},
+		"unconfined":                         {func(a *App) { a.Unconfined = true }, "NoNewPrivileges", ""},
 	} {
 		a := simple(t, oldest)
 		test.change(&a)

@@ -10,7 +10,7 @@ import (
 
 // The versions of systemd that units differ by.
 const (
-	restartSteps = 254 // RestartSteps=, RestartMaxDelaySec=
+	tellsStore   = 254 // $FDSTORE
 	pollLimits   = 255 // PollLimitIntervalSec=, PollLimitBurst=
 	disconnected = 257 // PrivateTmp=disconnected, and with it a DynamicUser= that keeps its /tmp
 )
@@ -44,17 +44,14 @@ func (a App) serviceHeader(t *text, groups []group) {
 	said := func(words, effect string) { t.item(a.systemctl() + " " + words + ": " + effect) }
 	said("reload "+a.Name, "replaces the workers one by one by new ones, of "+a.Name+".toml and the program as they are on disk. "+
 		"If a new one does not get ready it fails, and the old ones serve on. No connection is lost.")
-	meanwhile := "New connections wait in the socket meanwhile."
+	said("restart "+a.Name, "has a new master take the workers over, and replace them as reload does; this unit and its environment are then the new ones. "+
+		"No connection is lost. How it went is in the status; use reload to be told.")
+	finish := fmt.Sprintf("lets the workers finish for at most %s, and ends it.", seconds(a.DrainTimeout+a.KillTimeout))
 	if len(groups) == 0 {
-		meanwhile = "New connections are refused meanwhile."
-	}
-	said("restart "+a.Name, fmt.Sprintf("lets the workers finish for at most %s, then starts all anew, as a change of this unit needs. %s",
-		seconds(a.DrainTimeout+a.KillTimeout), meanwhile))
-	if len(groups) == 0 {
-		said("stop "+a.Name, "ends it like that. Then start is a clean slate.")
+		said("stop "+a.Name, finish+" Then start is a clean slate.")
 		return
 	}
-	said("stop "+a.service(), "ends it like that. The socket stays, and its next connection starts the service again, on a clean slate.")
+	said("stop "+a.service(), finish+" The socket stays, and its next connection starts the service again, on a clean slate.")
 	said("stop "+groups[0].unit+" "+a.service(), "ends both, until "+groups[0].unit+" is started again.")
 }
 
@@ -95,14 +92,18 @@ func (a App) life(t *text, groups []group) {
 	}
 	t.set("ExecStart", word(a.Rondo)+" run --config "+argument(a.Config))
 	t.set("ExecReload", word(a.privileged()+a.Rondo)+" reload "+a.Name)
-	t.comment("The master ends the workers itself.")
-	t.set("KillMode", "mixed")
+	t.comment("The workers outlive a master that ends. What the next one needs to take them over is in the manager's store.")
+	t.set("ExecStop", word(a.privileged()+a.Rondo)+" systemd-stop "+a.ofUser()+a.Name)
+	t.set("ExecStopPost", word(a.privileged()+a.Rondo)+" systemd-sweep "+a.ofUser()+a.Name)
+	t.set("KillMode", "process")
+	t.set("FileDescriptorStoreMax", fmt.Sprint(a.Store))
+	if a.Systemd < tellsStore {
+		t.comment("Later versions of systemd tell this themselves.")
+		t.set("Environment", fmt.Sprintf("FDSTORE=%d", a.Store))
+	}
+	t.comment("A master that does not get to serve takes two seconds to say so.")
 	t.set("Restart", "on-failure")
 	t.set("RestartSec", "100ms")
-	if a.Systemd >= restartSteps {
-		t.set("RestartSteps", "5")
-		t.set("RestartMaxDelaySec", "2s")
-	}
 	t.comment("A worker that is killed for its memory is replaced: the others go on.")
 	t.set("OOMPolicy", "continue")
 	t.set("WatchdogSec", "30s")
@@ -140,6 +141,14 @@ func (a App) surroundings(t *text) {
 	for _, id := range slices.Sorted(maps.Keys(a.Credentials)) {
 		t.set("LoadCredential", id+":"+whole(a.Credentials[id]))
 	}
+}
+
+// ofUser is the option of commands that ask the user's manager.
+func (a App) ofUser() string {
+	if a.UserManager {
+		return "--user "
+	}
+	return ""
 }
 
 func (a App) limits(t *text) {

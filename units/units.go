@@ -78,6 +78,11 @@ type App struct {
 	DrainTimeout time.Duration `json:",omitzero"`
 	KillTimeout  time.Duration `json:",omitzero"`
 
+	// Store is how many descriptors the manager keeps for the next master
+	// (settings.Settings.StoreSize); 0 means enough for the default settings on a
+	// machine of 16 processors.
+	Store int `json:",omitzero"`
+
 	Unconfined  bool `json:",omitzero"` // no sandbox
 	NoNetwork   bool `json:",omitzero"` // no network but the sockets that were passed
 	UserManager bool `json:",omitzero"` // for systemctl --user
@@ -142,6 +147,7 @@ func (a App) Files(version string) ([]File, error) {
 func (a *App) setDefaults() {
 	setDefault(&a.Rondo, defaultRondo)
 	setDefault(&a.StartTimeout, settings.DefaultStartTimeout)
+	setDefault(&a.Store, settings.Settings{Workers: 16, Surge: settings.DefaultSurge, MaxDraining: 16}.StoreSize())
 	setDefault(&a.DrainTimeout, settings.DefaultDrainTimeout)
 	setDefault(&a.KillTimeout, settings.DefaultKillTimeout)
 	setDefault(&a.Systemd, oldest)

@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/cgroup"
 	"github.com/rondokit/rondo/internal/notify"
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/sys"
@@ -51,6 +55,7 @@ func newRun() *cobra.Command {
 func run(ctx context.Context, src settings.Sources) (err error) {
 	name := strings.TrimSuffix(filepath.Base(src.File), ".toml") // until the settings tell
 	defer func() { err = of(name, err) }()
+	began := time.Now()
 	stray := strayListenFDs()
 	got, err := takePassedOn()
 	if err != nil {
@@ -79,6 +84,7 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 		}
 		if err != nil && !serving {
 			err = got.goBack(err, append(os.Environ(), notifier.Environ()...))
+			failSlowly(ctx, began)
 		}
 	}()
 	s, loadErr := src.Load()
@@ -109,6 +115,21 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 		},
 	}
 	return host(ctx, cfg, notifier, got.outcome(logger))
+}
+
+// startEvery is how often systemd may start a master that does not get to serve. It
+// starts one that was killed far sooner.
+const startEvery = 2 * time.Second
+
+// failSlowly waits until the service may be started again, where systemd would do so
+// at once; less when it is told to stop.
+func failSlowly(ctx context.Context, began time.Time) {
+	if cgroup.Unit() == "" {
+		return
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	wait(ctx, time.Until(began.Add(startEvery)))
 }
 
 // takeDescriptors gives the sockets that were passed, and what the last master left.

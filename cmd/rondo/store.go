@@ -29,7 +29,7 @@ func newStore(n *notify.Notifier, t *teller, cfg *master.Config) master.Store {
 	if size == 0 {
 		return nil
 	}
-	if need := master.StoreSize(cfg.Workers, cfg.Surge, cfg.MaxDraining); size < need {
+	if need := cfg.StoreSize(); size < need {
 		cfg.Logger.Error("the service manager's store is too small: workers that do not fit end with the master when it is killed; "+
 			"raise FileDescriptorStoreMax= of the service, or let rondo install --refresh write it", "have", size, "need", need)
 	}

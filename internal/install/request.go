@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,6 +76,7 @@ const oldest = 252
 func (p *proposal) use() {
 	s := p.settings
 	p.app.Program, p.app.Args, p.app.Directory = s.Command[0], s.Command[1:], s.Directory
+	p.app.Store = storeRoom(s)
 	p.app.StartTimeout, p.app.DrainTimeout, p.app.KillTimeout = s.StartTimeout, s.DrainTimeout, s.KillTimeout
 	p.app.Reads = nil
 	p.reads = argumentFiles(s.Directory, p.app.Args)
@@ -235,4 +237,12 @@ func sockets(a units.App) []Socket {
 		list = append(list, s)
 	}
 	return list
+}
+
+// storeRoom is how many descriptors the manager is to keep for an app: in steps, so
+// that not every change of the workers changes the unit.
+func storeRoom(s settings.Settings) int {
+	up := func(n int) int { return 1 << bits.Len(uint(max(n, 16)-1)) }
+	s.Workers, s.MaxDraining = up(s.Workers), up(s.MaxDraining)
+	return s.StoreSize()
 }

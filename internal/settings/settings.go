@@ -143,6 +143,15 @@ func (s Settings) Resolve() (Settings, error) {
 	return s, nil
 }
 
+// StoreSize is how many descriptors the service manager must be able to keep for the
+// master that comes after one with these settings: a channel, a process and a state of
+// each worker, also of those that start or drain; the same of as many again, for scale;
+// the state of the service, and some listeners that the master opened itself.
+func (s Settings) StoreSize() int {
+	const ofWorker, listeners = 3, 15
+	return ofWorker*(2*s.Workers+s.Surge+s.MaxDraining) + listeners + 1
+}
+
 func setDefault[T comparable](field *T, value T) {
 	var unset T
 	if *field == unset {
