@@ -107,6 +107,8 @@ func nspawn(cfg Config, root string) []string {
 		"--machine=rondo-" + string(cfg.Suite), "--hostname=" + string(cfg.Suite),
 		"--private-network", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
 		"--rlimit=NOFILE=1024:524288", // a booted machine's, not what this process has
+		// A booted machine's systemd filters addresses, and has keyrings.
+		"--capability=CAP_BPF", "--system-call-filter=bpf @keyring",
 	}
 	for there, here := range cfg.Bind { // in no order: none may lie in another
 		escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`)
