@@ -11,12 +11,11 @@ import (
 	"testing"
 )
 
-// confinedWorker builds a Go server on :3000 that answers what an attempt to connect
-// to a port of the machine, where somebody listens, came to.
-func confinedWorker(t *testing.T) string {
+// staticProgram builds a Go program of testdata.
+func staticProgram(t *testing.T, name string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "confined")
-	build := exec.Command("go", "build", "-o", to, "./testdata/confined")
+	to := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-o", to, "./testdata/"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // it runs on machines with another C library, too
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -25,7 +24,7 @@ func confinedWorker(t *testing.T) string {
 }
 
 func TestGoWorkerWithoutANetworkServes(t *testing.T) {
-	program := confinedWorker(t)
+	program := staticProgram(t, "confined")
 	onBooted(t, func(t *testing.T, h *host) {
 		h.Copy(program, "/srv/app/confined")
 		install := func(flags ...string) {

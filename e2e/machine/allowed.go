@@ -180,7 +180,7 @@ var allowed = []allowance{
 		name:       "capabilities kept",
 		identifier: "(rondo)",
 		message:    `^app\.service: Failed to drop capabilities: Operation not permitted$`,
-		reason:     "the same, as systemd 257 tells it besides",
+		reason:     "the same, as the manager tells it besides",
 	},
 	{
 		name:       "step NAMESPACE",
