@@ -12,7 +12,8 @@
 // # Ownership
 //
 // Nothing stays open. A Process is a value; by its pid and the time when it began it
-// means one process also after that has ended.
+// means one process also after that has ended. Of one that cannot be seen only the pid
+// is known.
 //
 // # Errors
 //
@@ -29,12 +30,17 @@ import (
 // A Process is one of a control group.
 type Process struct {
 	PID  int
-	Comm string // its name, as the kernel has it
+	Comm string // its name, as the kernel has it; empty where this process may not see it
 
-	began uint64 // clock ticks after boot
+	began uint64 // clock ticks after boot; 0 with no Comm
 }
 
-func (p Process) String() string { return fmt.Sprintf("%s (%d)", p.Comm, p.PID) }
+func (p Process) String() string {
+	if p.Comm == "" {
+		return fmt.Sprintf("process %d", p.PID)
+	}
+	return fmt.Sprintf("%s (%d)", p.Comm, p.PID)
+}
 
 // List names processes for people, the first ten of them.
 func List(list []Process) string {
@@ -59,10 +65,14 @@ func Unit() string { return unit() }
 // Leftovers gives the processes of this process's control group, and of groups below
 // it, that are of an earlier run. It does not give
 //
-//   - this process, what it started, its ancestors in the group, and what those started;
+//   - this process, its process group, what it started, its ancestors in the group, and
+//     what those started;
 //   - a process of keep, what it started, its process group, and whatever has its
-//     RONDO_WORKER_ID, which says whose it is when its parents have ended;
-//   - what this process may not see, as another user's processes under ProtectProc=.
+//     RONDO_WORKER_ID, which says whose it is when its parents have ended.
+//
+// Under PrivateUsers= and ProtectProc= a run does not see the processes of an earlier
+// one. Which of those belong to one of keep is not known, beyond its process group:
+// none of them is given then, unless keep is empty, and then they all are.
 //
 // It fails in the root of all groups, which is no service's.
 func Leftovers(keep []int) ([]Process, error) { return leftovers(keep) }

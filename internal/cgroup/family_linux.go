@@ -12,9 +12,9 @@ import (
 
 // stat is what proc_pid_stat(5) has of a process, as far as it is asked here.
 type stat struct {
-	comm         string
-	parent, pgrp int
-	began        uint64
+	comm   string
+	parent int
+	began  uint64
 }
 
 // stat reads a process. It is not there when it has ended, and when this process may
@@ -38,9 +38,8 @@ func parseStat(text string) (stat, bool) {
 		return stat{}, false
 	}
 	parent, err1 := strconv.Atoi(f[1])
-	pgrp, err2 := strconv.Atoi(f[2])
-	began, err3 := strconv.ParseUint(f[19], 10, 64)
-	return stat{text[open+1 : end], parent, pgrp, began}, errors.Join(err1, err2, err3) == nil
+	began, err2 := strconv.ParseUint(f[19], 10, 64)
+	return stat{text[open+1 : end], parent, began}, err1 == nil && err2 == nil
 }
 
 // workerID is the RONDO_WORKER_ID that a process was started with, or "".
@@ -74,7 +73,12 @@ func (v view) leftovers(keep []int) ([]Process, error) {
 	f := v.family(pids, keep)
 	var list []Process
 	for _, pid := range pids {
-		if st, ok := v.stat(pid); ok && !f.has(pid, st) {
+		pgrp, err := v.pgrp(pid)
+		if err != nil || f.heads[pid] || f.groups[pgrp] {
+			continue // an error is of one that has ended
+		}
+		st, seen := v.stat(pid)
+		if seen && !f.has(pid, st) || !seen && len(keep) == 0 {
 			list = append(list, Process{pid, st.comm, st.began})
 		}
 	}
@@ -95,22 +99,25 @@ func (v view) family(pids, keep []int) family {
 	for st, ok := v.stat(v.self); ok && !f.heads[st.parent] && slices.Contains(pids, st.parent); st, ok = v.stat(st.parent) {
 		f.heads[st.parent] = true
 	}
+	if pgrp, err := v.pgrp(v.self); err == nil {
+		f.groups[pgrp] = true
+	}
 	for _, pid := range keep {
 		f.heads[pid] = true
-		st, ok := v.stat(pid)
-		if !ok {
-			continue
+		if pgrp, err := v.pgrp(pid); err == nil {
+			f.groups[pgrp] = true
 		}
-		f.groups[st.pgrp] = true
 		if id := v.workerID(pid); id != "" {
+			st, _ := v.stat(pid)
 			f.ids[id] = st.began
 		}
 	}
 	return f
 }
 
+// has says whether a process that can be seen belongs to one of f.
 func (f family) has(pid int, st stat) bool {
-	if f.groups[st.pgrp] || f.descends(pid, st) {
+	if f.descends(pid, st) {
 		return true
 	}
 	since, ok := f.ids[f.workerID(pid)]

@@ -18,9 +18,10 @@ import (
 type view struct {
 	proc string // where proc(5) is
 	self int
+	pgrp func(pid int) (int, error) // of any process, also of one that proc hides
 }
 
-func here() view { return view{"/proc", os.Getpid()} }
+func here() view { return view{"/proc", os.Getpid(), unix.Getpgid} }
 
 // group is a control group.
 type group struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -50,10 +51,9 @@ func (v view) killOne(g group, p Process) (*sys.Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What is read now is of the process that h means, or that has ended and h means
+	// What is found now is of the process that h means, or that has ended and h means
 	// nobody. It may be another than p, which had the pid before.
-	st, ok := v.stat(p.PID)
-	if !ok || st.began != p.began || !v.holds(g, p.PID) {
+	if !v.is(g, p) {
 		h.Close()
 		return nil, nil
 	}
@@ -65,6 +65,16 @@ func (v view) killOne(g group, p Process) (*sys.Handle, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// is says whether p's pid is still p's, and in g.
+func (v view) is(g group, p Process) bool {
+	st, seen := v.stat(p.PID)
+	if !seen && p.Comm == "" {
+		pids, err := g.procs()
+		return err == nil && slices.Contains(pids, p.PID)
+	}
+	return seen && st.began == p.began && v.holds(g, p.PID)
 }
 
 // await returns when all have ended.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A tree is a made-up /proc and hierarchy of groups.
@@ -16,13 +18,14 @@ type tree struct {
 	t     *testing.T
 	dir   string
 	procs map[string][]string // by group
+	pgrps map[int]int
 }
 
 // newTree has this process, 100, in the group at path, below a mount of which root is
 // the group on top.
 func newTree(t *testing.T, root, path string) *tree {
 	t.Helper()
-	f := &tree{t, t.TempDir(), make(map[string][]string)}
+	f := &tree{t, t.TempDir(), make(map[string][]string), make(map[int]int)}
 	f.write("proc/self/cgroup", "12:pids:/other\n1:name=systemd:/other\n0::"+path+"\n")
 	f.write("proc/self/mountinfo", fmt.Sprintf(`22 1 0:21 / /proc rw - proc proc rw
 40 31 0:37 / %[1]s/v1 rw,relatime - cgroup cgroup rw,name=systemd
@@ -33,7 +36,15 @@ func newTree(t *testing.T, root, path string) *tree {
 	return f
 }
 
-func (f *tree) view() view { return view{filepath.Join(f.dir, "proc"), 100} }
+func (f *tree) view() view {
+	return view{filepath.Join(f.dir, "proc"), 100, func(pid int) (int, error) {
+		pgrp, ok := f.pgrps[pid]
+		if !ok {
+			return 0, unix.ESRCH
+		}
+		return pgrp, nil
+	}}
+}
 
 func (f *tree) write(name, text string) {
 	f.t.Helper()
@@ -49,15 +60,24 @@ func (f *tree) write(name, text string) {
 // process puts one into a group, a path below the mount.
 func (f *tree) process(group string, pid, parent, pgrp, began int, environ ...string) {
 	f.t.Helper()
-	f.stat(pid, parent, pgrp, began)
+	f.stat(pid, parent, began)
+	f.pgrps[pid] = pgrp
 	f.write(fmt.Sprintf("proc/%d/environ", pid), strings.Join(environ, "\x00")+"\x00")
 	f.procs[group] = append(f.procs[group], strconv.Itoa(pid))
 	f.write(filepath.Join("uni fied", group, "cgroup.procs"), strings.Join(f.procs[group], "\n")+"\n")
 }
 
-func (f *tree) stat(pid, parent, pgrp, began int) {
+func (f *tree) stat(pid, parent, began int) {
 	f.t.Helper()
-	f.write(fmt.Sprintf("proc/%d/stat", pid), fmt.Sprintf("%d (a) (%d) S %d %d 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 999 9\n", pid, pid, parent, pgrp, began))
+	f.write(fmt.Sprintf("proc/%d/stat", pid), fmt.Sprintf("%d (a) (%d) S %d 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 999 9\n", pid, pid, parent, began))
+}
+
+// hide hides a process from this one.
+func (f *tree) hide(pid int) {
+	f.t.Helper()
+	if err := os.RemoveAll(filepath.Join(f.dir, "proc", strconv.Itoa(pid))); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 // leftovers are the pids that are left over where keep is kept.
@@ -69,7 +89,7 @@ func (f *tree) leftovers(keep ...int) []int {
 	}
 	var pids []int
 	for _, p := range list {
-		if want := fmt.Sprintf("a) (%d (%d)", p.PID, p.PID); p.String() != want {
+		if want := fmt.Sprintf("a) (%d (%d)", p.PID, p.PID); p.String() != want && p.String() != fmt.Sprint("process ", p.PID) {
 			f.t.Errorf("process %d is called %q, want %q", p.PID, p, want)
 		}
 		pids = append(pids, p.PID)
@@ -82,11 +102,10 @@ const app = "/system.slice/app.service"
 
 func TestOnlyWhatAnEarlierRunLeftIsLeftOver(t *testing.T) {
 	f := newTree(t, "/", app)
-	f.stat(1, 0, 1, 0)
 	f.process("init.scope", 1, 0, 1, 0)
 	f.process(app, 90, 1, 90, 500) // the wrapper that started us
 	f.process(app, 100, 90, 90, 501)
-	f.process(app, 101, 90, 90, 501) // what the wrapper started besides
+	f.process(app, 101, 90, 99, 501) // what the wrapper started besides
 	f.process(app, 102, 100, 102, 502)
 	f.process(app+"/sub", 103, 102, 102, 503)
 
@@ -108,9 +127,7 @@ func TestOnlyWhatAnEarlierRunLeftIsLeftOver(t *testing.T) {
 	f.process(app, 307, 308, 307, 307)                       // two that seem each other's
 	f.process(app, 308, 307, 308, 308)
 	f.process(app, 309, 1, 309, 309)
-	if err := os.Remove(filepath.Join(f.dir, "proc/309/stat")); err != nil { // which we may not see
-		t.Fatal(err)
-	}
+	delete(f.pgrps, 309) // which has ended
 
 	if got, want := f.leftovers(200, 999), []int{300, 301, 302, 303, 304, 305, 307, 308}; !slices.Equal(got, want) {
 		t.Errorf("left over are %d, want %d", got, want)
@@ -120,6 +137,47 @@ func TestOnlyWhatAnEarlierRunLeftIsLeftOver(t *testing.T) {
 	}
 	if got, want := f.leftovers(200, 300), []int{302, 303, 304, 305, 307, 308}; !slices.Equal(got, want) {
 		t.Errorf("left over with two kept are %d, want %d", got, want)
+	}
+}
+
+func TestOfWhatCannotBeSeenOnlyTheProcessGroupIsKnown(t *testing.T) {
+	f := newTree(t, "/", app)
+	f.process(app, 99, 1, 99, 499) // the wrapper that started us
+	f.process(app, 100, 99, 100, 500)
+	f.process(app, 101, 100, 101, 501)                      // ours
+	f.process(app, 102, 1, 100, 499)                        // of our process group
+	f.process(app, 200, 1, 200, 300, "RONDO_WORKER_ID=7")   // kept
+	f.process(app, 201, 200, 200, 301)                      // its child
+	f.process(app, 202, 200, 202, 302, "RONDO_WORKER_ID=7") // its child, in a process group of its own
+	f.process(app, 300, 1, 300, 300)                        // an earlier run's
+	f.process(app, 301, 1, 301, 301)                        // one that can be seen
+	for _, pid := range []int{99, 102, 200, 201, 202, 300} {
+		f.hide(pid)
+	}
+	if got, want := f.leftovers(200), []int{301}; !slices.Equal(got, want) {
+		t.Errorf("left over are %d, want %d alone: what cannot be seen may be of the one that is kept", got, want)
+	}
+	if got, want := f.leftovers(), []int{200, 201, 202, 300, 301}; !slices.Equal(got, want) {
+		t.Errorf("left over with nothing kept are %d, want %d", got, want)
+	}
+
+	g := group{app, filepath.Join(f.dir, "uni fied", app)}
+	f.write("proc/301/cgroup", "0::"+app+"\n")
+	for _, row := range []struct {
+		what string
+		p    Process
+		want bool
+	}{
+		{"one that is seen", Process{301, "a) (301", 301}, true},
+		{"the next with its pid", Process{301, "a) (301", 300}, false},
+		{"one that is hidden", Process{PID: 300}, true},
+		{"the next with its pid, which is seen", Process{PID: 301}, false},
+		{"the next with its pid, which is hidden", Process{300, "a) (300", 300}, false},
+		{"one that has ended", Process{PID: 999}, false},
+	} {
+		if got := f.view().is(g, row.p); got != row.want {
+			t.Errorf("%s: %v, want %v", row.what, got, row.want)
+		}
 	}
 }
 
@@ -197,7 +255,7 @@ func TestTheServiceOfAGroup(t *testing.T) {
 
 func TestBrokenStatsAreNoProcesses(t *testing.T) {
 	const good = "7 (sh) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 500 999"
-	if st, ok := parseStat(good); !ok || st != (stat{"sh", 1, 7, 500}) {
+	if st, ok := parseStat(good); !ok || st != (stat{"sh", 1, 500}) {
 		t.Errorf("parseStat(%s) = %+v, %v", good, st, ok)
 	}
 	for _, text := range []string{"", "7", "7 (sh S 1 7", "7 )sh( S 1", "7 (sh) S 1 7", strings.Replace(good, "S 1", "S x", 1), strings.Replace(good, "500", "-5", 1)} {
