@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/rondokit/rondo/e2e/machine"
@@ -132,47 +133,38 @@ func (s *scene) removesSharedMemory(directive string) {
 	}
 }
 
-// endsTemporaryFiles has a service with this sandbox that is not rondo's leave a
-// process behind, as a worker that survives the master is.
+// endsTemporaryFiles kills the master, which the workers survive.
 func (s *scene) endsTemporaryFiles(directive string) {
 	s.t.Helper()
-	for _, name := range []string{"main process killed", "killed result", "left behind", "left behind means"} {
+	for _, name := range []string{"main process killed", "killed result", "workers found", "left behind means"} {
 		s.Expect(name)
 	}
 	for _, with := range []string{"", directive} {
-		if err := s.writesLeftBehind(with); (err == nil) != (with == "") {
-			s.t.Errorf("with %q what is left behind writes to its /tmp: %v", with, err)
+		s.switchOn(with)
+		if err := s.restart(); err != nil {
+			s.t.Errorf("with %q: %v", with, err)
+			return
+		}
+		before := s.status()
+		s.Must("kill", "-KILL", strconv.Itoa(before.PID))
+		s.Await("app.service", func(p map[string]string) bool {
+			return p["ActiveState"] == "active" && p["MainPID"] != strconv.Itoa(before.PID)
+		}, "ActiveState", "MainPID")
+		want := maps.Clone(s.usual)
+		if with != "" {
+			want["temporary"] = "ENOENT"
+		}
+		if got := s.answer(); !maps.Equal(got, want) {
+			s.t.Errorf("with %q a worker that has survived the master tells %v, want %v", with, got, want)
+		}
+		if after := s.status(); after.Workers[0].PID != before.Workers[0].PID {
+			s.t.Errorf("with %q the worker did not survive the master: %+v, then %+v", with, before, after)
 		}
 	}
+	s.switchOn()
+	s.Must("systemctl", "stop", "app.service")
 	// A dynamic user leaves a link, with which the service does not start for another.
 	s.Must("sh", "-c", "[ ! -L /run/rondo/app ] || rm /run/rondo/app")
-}
-
-// writesLeftBehind gives what comes of writing to the /tmp of a process of the
-// service, once the main one has been killed and the service has started again.
-func (s *scene) writesLeftBehind(directive string) error {
-	s.t.Helper()
-	lines := []string{
-		"Type=exec", "WatchdogSec=0", "ExecStop=", "ExecStopPost=",
-		"ExecStart=", "ExecStart=/bin/sh -c 'sleep infinity & echo $!; exec sleep infinity'",
-	}
-	s.switchOn(append(lines, "KillMode=process", directive)...)
-	if err := s.restart(); err != nil {
-		s.t.Fatal(err)
-	}
-	left := s.AwaitEntry(machine.Filter{Match: []string{"_SYSTEMD_INVOCATION_ID=" + s.property("InvocationID"), "SYSLOG_IDENTIFIER=sh"}},
-		func(machine.Entry) bool { return true }).Message
-	file := "/proc/" + left + "/root/tmp/file"
-	s.Must("touch", file)
-	main := s.property("MainPID")
-	s.Must("kill", "-KILL", main)
-	s.Await("app.service", func(p map[string]string) bool {
-		return p["ActiveState"] == "active" && p["MainPID"] != main
-	}, "ActiveState", "MainPID")
-	_, err := s.Run("touch", file+".after")
-	s.switchOn(append(lines, "KillMode=control-group", directive)...) // which ends all at a stop
-	s.Must("systemctl", "stop", "app.service")
-	return err
 }
 
 // What a user's manager makes of a directive.

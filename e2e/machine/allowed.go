@@ -153,12 +153,6 @@ var allowed = []allowance{
 		reason:     "the test kills the main process",
 	},
 	{
-		name:       "left behind",
-		identifier: "systemd",
-		message:    `^app\.service: Found left-over process \d+ \(sleep\) in control group while starting unit\. Ignoring\.$`,
-		reason:     "the test has a service leave a process behind",
-	},
-	{
 		name:       "left behind means",
 		identifier: "systemd",
 		message:    `^This usually indicates unclean termination of a previous run, or service implementation deficiencies\.$`,

@@ -41,8 +41,7 @@ const itself = () => new Promise((done) => {
   });
 });
 
-const upload = () => {
-  const path = '/srv/uploads/file';
+const written = (path) => {
   fs.rmSync(path, { force: true });
   fs.writeFileSync(path, '');
   return (fs.statSync(path).mode & 0o777).toString(8);
@@ -54,7 +53,8 @@ require('http').createServer(async (req, res) => {
     interfaces: tried(() => Object.keys(os.networkInterfaces()).join(' ')),
     others: await asked(8080), // where the machine listens
     itself: await itself(),
-    upload: tried(upload),
+    upload: tried(() => written('/srv/uploads/file')),
+    temporary: tried(() => written('/tmp/file') && written('/var/tmp/file') && 'written'),
     batch: String(spawnSync('chrt', ['--batch', '0', 'true']).status),
     keys: spawnSync('/usr/local/bin/keys', ['has', 'KEY']).stdout?.toString(),
   }));
