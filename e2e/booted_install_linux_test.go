@@ -56,8 +56,9 @@ func says(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// follow does what an install says that brings its change to the service.
-func (h *host) follow(out string) {
+// follow does what an install says that brings its change to the service, and waits
+// until all workers are of that generation.
+func (h *host) follow(out string, generation int) {
 	h.t.Helper()
 	_, rest, _ := strings.Cut(out, "app.service runs as before until: sudo ")
 	command, _, ok := strings.Cut(rest, " (")
@@ -65,10 +66,20 @@ func (h *host) follow(out string) {
 		h.t.Fatalf("it says no command to come:\n%s", out)
 	}
 	h.Must(strings.Fields(command)...)
+	h.rolled(generation)
+}
+
+// rolled waits until all workers are of that generation: a restart returns before.
+func (h *host) rolled(generation int) {
+	h.t.Helper()
+	h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
+		return strings.HasPrefix(e.Message, fmt.Sprintf("reload done generation=%d", generation))
+	})
 }
 
 func TestInstallAgainChangesWhatDiffersAndNoMore(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
+		h.expectFound() // at a restart
 		h.program(`require('http').createServer((q, r) => r.end(process.env.A + ' ' + process.env.B)).listen(3000)`)
 		h.install("--listen", "8080=3000", "--workers", "2")
 		h.get("tcp", "127.0.0.1:8080")
@@ -84,7 +95,7 @@ func TestInstallAgainChangesWhatDiffersAndNoMore(t *testing.T) {
 		says(t, out, "/etc/rondo/app.toml\n  - workers = 2\n  + workers = 3\n")
 		h.written(stamps, "/etc/rondo/app.toml")
 		h.untouched(running)
-		h.follow(out)
+		h.follow(out, 2)
 		if st := h.status(); st.PID != running.PID || st.Generation != 2 || len(st.Workers) != 3 {
 			t.Errorf("after what it says for another number of workers: %+v", st)
 		}
@@ -94,7 +105,7 @@ func TestInstallAgainChangesWhatDiffersAndNoMore(t *testing.T) {
 		says(t, out, "/etc/systemd/system/app.service\n  + Environment=A=a\n")
 		h.written(stamps, "/etc/systemd/system/app.service")
 		h.untouched(running)
-		h.follow(out)
+		h.follow(out, 3)
 		if got := h.get("tcp", "127.0.0.1:8080"); got != "a undefined" {
 			t.Errorf("after what it says for another environment the worker has %q", got)
 		}
@@ -108,6 +119,7 @@ func TestInstallAgainChangesWhatDiffersAndNoMore(t *testing.T) {
 		}
 		h.written(stamps, "/etc/rondo/app.toml")
 		h.Must("systemctl", "restart", "app.service")
+		h.rolled(4)
 		if got := h.get("tcp", "127.0.0.1:8080"); got != "a b" {
 			t.Errorf("with a drop-in the worker has %q", got)
 		}
@@ -151,6 +163,7 @@ func (h *host) doctor() string {
 func TestRefreshWritesAnewWhatNobodyEdited(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
 		const socket, service = "/etc/systemd/system/app.socket", "/etc/systemd/system/app.service"
+		h.expectFound() // at a restart
 		h.program(`require('http').createServer((q, r) => r.end('hello')).listen(3000)`)
 		h.install("--listen", "8080=3000", "--workers", "1")
 		h.get("tcp", "127.0.0.1:8080")
@@ -164,7 +177,7 @@ func TestRefreshWritesAnewWhatNobodyEdited(t *testing.T) {
 		says(t, out, socket+"\n  + Description=app sockets (rondo)\n", service+"\n  + WatchdogSec=30s\n")
 		says(t, h.doctor(), "app: nothing is wrong")
 		h.untouched(running)
-		h.follow(out)
+		h.follow(out, 2)
 		if got := h.Show("app.service", "WatchdogUSec")["WatchdogUSec"]; got != "30s" {
 			t.Errorf("the service has a watchdog of %s", got)
 		}

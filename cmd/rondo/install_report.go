@@ -151,7 +151,7 @@ func (r report) applies(listens int) {
 	case len(r.Reopens) > 0:
 		r.line("the sockets were opened anew")
 	case r.Restarts && listens > 0:
-		r.line("%s runs as before until: %s (it finishes what it holds; connections wait in the socket)", r.service(), r.sudo(r.systemctl("restart", r.App.Name)))
+		r.line("%s runs as before until: %s (no connection is lost)", r.service(), r.sudo(r.systemctl("restart", r.App.Name)))
 	case r.Restarts:
 		r.line("%s runs as before until: %s", r.service(), r.sudo(r.systemctl("restart", r.App.Name)))
 	case r.Reloads:

@@ -143,7 +143,7 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		{systemd.System, func(p *install.Plan) { p.First, p.Reloads = false, true }, func(r report) { r.done(listening) },
 			"app.service runs as before until: sudo rondo reload app (no connection is lost)\n"},
 		{systemd.System, func(p *install.Plan) { p.First, p.Restarts = false, true }, func(r report) { r.done(listening) },
-			"app.service runs as before until: sudo systemctl restart app (it finishes what it holds; connections wait in the socket)\n"},
+			"app.service runs as before until: sudo systemctl restart app (no connection is lost)\n"},
 		{systemd.System, func(p *install.Plan) { p.First = false }, func(r report) { r.done([]systemd.Unit{{Name: "app.socket", Active: "inactive"}}) },
 			"app.socket does not listen: sudo systemctl start app.socket\n"},
 		{systemd.System, func(*install.Plan) {}, func(r report) { r.dryRun() },
