@@ -176,6 +176,7 @@ func TestFreshMachineServesFromTheFirstConnection(t *testing.T) {
 
 func TestReloadRestartAndStopUnderSystemdLoseNothing(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
+		h.expectFound() // at the restart
 		h.program(ledgerServer(t, "3000"))
 		h.install("--listen", "8080=3000", "--workers", "2", "--drain-timeout", "5s")
 		h.get("tcp", "127.0.0.1:8080")
@@ -189,6 +190,7 @@ func TestReloadRestartAndStopUnderSystemdLoseNothing(t *testing.T) {
 			t.Errorf("generation %d after %d reloads", st.Generation, reloads)
 		}
 		h.Must("systemctl", "restart", "app.service")
+		h.rolled(reloads + 2)
 		h.Must("systemctl", "stop", "app.service")
 		h.started() // by the next connection
 		sum := stop()
