@@ -179,8 +179,11 @@ func (a App) namespaces() []directive {
 			list = append(list, directive{"IPAddressDeny", "any"})
 		}
 	}
-	if a.User != "" {
+	switch {
+	case a.User != "":
 		list = append(list, directive{"RemoveIPC", "no"})
+	case !a.UserManager: // of a dynamic user the manager removes all that it can see, at each end of a master
+		list = append(list, directive{"PrivateIPC", "yes"}, directive{"TemporaryFileSystem", "/dev/shm:mode=1777,size=50%"})
 	}
 	return append(list, a.temporary()...)
 }

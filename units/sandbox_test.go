@@ -57,6 +57,8 @@ func TestTheSandboxShowsWhatTheAppNeeds(t *testing.T) {
 		"a port, no network, so those of lo": {func(a *App) { a.NoNetwork = true }, "IPAddressDeny", ""},
 		"no network":                         {func(a *App) { a.NoNetwork = true }, "PrivateNetwork", "yes"},
 		"no network, unconfined":             {func(a *App) { a.NoNetwork, a.Unconfined = true, true }, "PrivateNetwork", "yes"},
+		"memory of a dynamic user":           {func(a *App) { a.User, a.Systemd = "", 257 }, "TemporaryFileSystem", "/dev/shm:mode=1777,size=50%"},
+		"memory of a static user":            {func(a *App) { a.Systemd = 257 }, "RemoveIPC", "no"},
 		"a dynamic user":                     {func(a *App) { a.User, a.Systemd = "", 257 }, "DynamicUser", "yes"},
 		"unconfined":                         {func(a *App) { a.Unconfined = true }, "NoNewPrivileges", ""},
 	} {

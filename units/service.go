@@ -172,6 +172,8 @@ func (a App) confine(t *text) {
 	case a.UserManager:
 	case a.inTemporary():
 		t.comment("Workers can write to what ReadWritePaths= names.")
+	case a.User == "":
+		t.comment("Workers can write to /tmp, /var/tmp and /dev/shm, which are their own, and to what ReadWritePaths= names.")
 	default:
 		t.comment("Workers can write to /tmp and /var/tmp, which are their own, and to what ReadWritePaths= names.")
 	}

@@ -225,6 +225,12 @@ var allowed = []allowance{
 		reason:     "workers outlive the master, and the next one takes them over",
 	},
 	{
+		name:       "Go worker found",
+		identifier: "systemd",
+		message:    `^app\.service: Found left-over process \d+ \(keeps\) in control group while starting unit\. Ignoring\.$`,
+		reason:     "workers outlive the master, and the next one takes them over",
+	},
+	{
 		name:       "workers found means on trixie",
 		identifier: "systemd",
 		message:    `^app\.service: This usually indicates unclean termination of a previous run, or service implementation deficiencies\.$`,

@@ -100,7 +100,7 @@ func notes(p *proposal) []string {
 	if strings.Contains(service, "\nProtectHome=read-only\n") {
 		list = append(list, "it has files in a home: all homes are shown to it, read-only, as far as their permissions allow")
 	}
-	if strings.Contains(service, "\nPrivateTmp=no\n") && !strings.Contains(service, "\nTemporaryFileSystem=") {
+	if strings.Contains(service, "\nPrivateTmp=no\n") && !strings.Contains(service, "\nTemporaryFileSystem=/tmp:") {
 		list = append(list, "it has files in /tmp or /var/tmp: it gets the machine's, and not its own")
 	}
 	if len(p.app.Writes) == 0 && !p.app.Unconfined && !p.app.UserManager {
