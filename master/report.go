@@ -98,7 +98,7 @@ func (t *table) snapshot() Status {
 	}
 	for _, l := range t.listeners {
 		s.Listeners = append(s.Listeners, Listener{Name: l.name, Key: l.keyText(), Address: l.address.String(),
-			Passed: l.passed, Accepting: t.mayAccept(l), Waiting: len(l.held)})
+			Passed: l.passed, Asked: l.keys > 0, Accepting: t.mayAccept(l), Waiting: len(l.held)})
 	}
 	for _, w := range t.workers {
 		s.Workers = append(s.Workers, Worker{ID: w.id, Slot: w.slot.index, PID: w.pid, Generation: w.generation,

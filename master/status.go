@@ -30,6 +30,7 @@ type Listener struct {
 	Key       string `json:"key"`
 	Address   string `json:"address"`
 	Passed    bool   `json:"passed"`    // by the init system; else the master bound it
+	Asked     bool   `json:"asked"`     // a worker has asked for it; else nobody ever serves it
 	Accepting bool   `json:"accepting"` // a worker has room; else connections wait in the kernel
 	Waiting   int    `json:"waiting"`   // accepted, and held by the master for want of a worker
 }
