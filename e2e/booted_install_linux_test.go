@@ -194,7 +194,7 @@ func TestRefreshWritesAnewWhatNobodyEdited(t *testing.T) {
 		h.older("app.service", "WatchdogSec=30s")
 		h.edit("app.service", "OOMPolicy=continue", "OOMPolicy=stop")
 		h.Must("systemctl", "daemon-reload")
-		says(t, h.doctor(), socket+" was edited", service+" was edited", "sudo rondo install --refresh --overwrite app")
+		says(t, h.doctor(), socket+" was edited", service+" was edited", "sudo rondo install --refresh --overwrite --apply-sockets app")
 		stamps = h.stamps()
 		_, err := h.rondo("install", "--refresh", "app")
 		if err == nil {

@@ -136,7 +136,8 @@ require('http').createServer((q, r) => r.end()).listen(3000)`)
 		}
 		shows := func(times int) {
 			t.Helper()
-			run("systemctl", "--user", "restart", "app.service")
+			run("systemctl", "--user", "stop", "app.service")
+			run("systemctl", "--user", "start", "app.service")
 			words := []struct{ identifier, words string }{
 				{"app/0", "hello from a worker"}, {"app", "serving generation=1 workers=1"}, {"systemd", "Started app.service - app (rondo)."},
 			}

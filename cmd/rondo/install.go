@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -77,6 +78,17 @@ func newTrial() *cobra.Command {
 	}
 }
 
+// lastError asks the journal, as far as this user may read it.
+func (m *machine) lastError(ctx context.Context, name string) string {
+	args := append([]string{"--quiet", "--no-pager", "--output=cat", "--boot", "--priority=err", "--lines=1", "--identifier=" + name},
+		m.scope().UnitLog(name+".service")...)
+	text, err := exec.CommandContext(ctx, "journalctl", args...).Output()
+	if err != nil {
+		return "" // it may not be read, or is not there
+	}
+	return strings.TrimSpace(string(text))
+}
+
 func checkSettings(s settings.Settings, sockets []activation.Socket) error {
 	return master.Check(master.Config{Settings: s, Sockets: sockets})
 }
@@ -143,7 +155,8 @@ func (m *machine) open() error {
 		Try: func(ctx context.Context, t install.Trial) error {
 			return install.TryAs(ctx, t, "install-trial")
 		},
-		Check: checkSettings,
+		Check:     checkSettings,
+		LastError: m.lastError,
 	}
 	return nil
 }

@@ -92,6 +92,85 @@ var allowed = []allowance{
 		reason:     "the test deploys a program that does not start, by systemctl reload: what rondo reload says of it, with the program's words",
 	},
 	{
+		name:       "worker cannot listen",
+		identifier: "app",
+		message: `^worker cannot listen worker=\d+ slot=\d+ pid=\d+ generation=\d+ listener=:\d+ errno=EADDRNOTAVAIL ` +
+			`err="the init system passed no socket for it; passed are: app\.socket@\[::\]:\d+; to serve it from one of them: --listen fd:app\.socket=\d+; to open it here: --bind"$`,
+		reason: "the program under test listens on another port than its listener is mapped to",
+	},
+	{
+		name:       "worker that cannot listen died",
+		identifier: "app",
+		message: `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="could not listen on :\d+: ` +
+			`the init system passed no socket for it; passed are: app\.socket@\[::\]:\d+; to serve it from one of them: --listen fd:app\.socket=\d+; to open it here: --bind; ` +
+			`exited with code \d+" output=""$`,
+		reason: "the program under test listens on another port than its listener is mapped to, and ends",
+	},
+	{
+		name:       "mapping's last words",
+		identifier: "app",
+		message: `^every worker died \d+ times before it was ready; the last one could not listen on :\d+: ` +
+			`the init system passed no socket for it; passed are: app\.socket@\[::\]:\d+; to serve it from one of them: --listen fd:app\.socket=\d+; to open it here: --bind; ` +
+			`exited with code \d+; its last output: journalctl -t app/\d+ -n \d+$`,
+		reason: "the program under test listens on another port than its listener is mapped to, so rondo exits and says why",
+	},
+	{
+		name:       "nobody listens",
+		identifier: "app",
+		message: `^no worker listens on it: its connections wait for ever; map it with --listen, or remove it from the socket unit ` +
+			`listener=other@\[::\]:\d+ listen="fd:other=\d+"$`,
+		reason: "the program under test listens on one port, and another listener is mapped to another",
+	},
+	{
+		name:       "port in use",
+		identifier: "(sd-listen)",
+		message:    `^app\.socket: Failed to create listening socket \(\[::\]:\d+\): Address already in use$`,
+		reason:     "another process has the port of the socket that the test starts",
+	},
+	{
+		name:       "socket not received",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed to receive listening socket \(\[::\]:\d+\): Input/output error$`,
+		reason:     "the same, as the manager tells it besides",
+	},
+	{
+		name:       "socket fails for it",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed to listen on sockets: Input/output error$`,
+		reason:     "another process has the port of the socket that the test starts",
+	},
+	{
+		name:       "socket fails",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed with result 'resources'\.$`,
+		reason:     "another process has the port of the socket that the test starts",
+	},
+	{
+		name:       "socket does not listen",
+		identifier: "systemd",
+		message:    `^Failed to listen on app\.socket - app sockets \(rondo\)\.$`,
+		reason:     "another process has the port of the socket that the test starts",
+	},
+	{
+		name:       "stopped master",
+		identifier: "app",
+		message: `^systemd-stop: the master did not leave for the restart, so the service drains as for a stop: ` +
+			`/run/rondo/app/control\.sock: process \d+ has not ended after \d+\.\d+s$`,
+		reason: "the test stops the master by SIGSTOP, and has systemd restart it",
+	},
+	{
+		name:       "trigger limit",
+		identifier: "systemd",
+		message:    `^app\.socket: Trigger limit hit, refusing further activation\.$`,
+		reason:     "a drop-in of the test limits how often the socket may start the service, which does not start",
+	},
+	{
+		name:       "trigger limit result",
+		identifier: "systemd",
+		message:    `^app\.socket: Failed with result 'trigger-limit-hit'\.$`,
+		reason:     "a drop-in of the test limits how often the socket may start the service, which does not start",
+	},
+	{
 		name:       "worker killed",
 		identifier: "app",
 		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGKILL" output=""$`,

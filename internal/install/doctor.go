@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,7 +65,7 @@ func (m *Machine) Doctor(ctx context.Context, name string) ([]Finding, error) {
 		e.files()
 		e.settings(ctx)
 	}
-	e.sockets()
+	e.sockets(ctx)
 	e.service(ctx)
 	e.surroundings()
 	return e.found, nil
@@ -72,16 +73,20 @@ func (m *Machine) Doctor(ctx context.Context, name string) ([]Finding, error) {
 
 // files are the units as files.
 func (e *examination) files() {
-	refresh := e.rondo("install", "--refresh "+e.name)
-	if !e.hasRondo() {
-		e.wrong(refresh, "rondo is not at %s any more, where the service looks for it", e.app.Rondo)
-	}
 	current := e.app
 	current.Systemd = e.version
 	would := e.bodies(current, nil)
 	renewed := map[string]string{}
 	if p, err := e.renewed(e.have, e.version); err == nil {
 		renewed = e.bodies(p.app, meaning)
+	}
+	reopens := e.reopens(would)
+	refresh, overwrite := e.rondo("install", "--refresh "+reopens+e.name), e.rondo("install", "--refresh --overwrite "+reopens+e.name)
+	if reopens != "" {
+		e.fact("to bring its sockets up to date they must be opened anew: connections that wait, or come meanwhile, are refused or reset")
+	}
+	if !e.hasRondo() {
+		e.wrong(refresh, "rondo is not at %s any more, where the service looks for it", e.app.Rondo)
 	}
 	for _, f := range e.have.unitFiles() {
 		base := filepath.Base(f.path)
@@ -90,7 +95,7 @@ func (e *examination) files() {
 		changed, known := renewed[base]
 		switch {
 		case h.Edited:
-			e.wrong(e.rondo("install", "--refresh --overwrite "+e.name), "%s was edited: rondo does not bring it up to date; a drop-in (%s) would be kept", f.path, e.systemctl("edit", base))
+			e.wrong(overwrite, "%s was edited: rondo does not bring it up to date; a drop-in (%s) would be kept", f.path, e.systemctl("edit", base))
 		case !wanted:
 			e.wrong(e.systemctl("disable --now", base), "%s is of no listener of the app", f.path)
 		case text != f.body():
@@ -103,6 +108,19 @@ func (e *examination) files() {
 	for base := range would {
 		e.wrong(refresh, "%s is missing", e.Paths.unit(base))
 	}
+}
+
+// reopens is the option without which install does not write the sockets as they
+// would be, if one that listens differs from that.
+func (e *examination) reopens(would map[string]string) string {
+	for _, f := range e.have.sockets {
+		base := filepath.Base(f.path)
+		text, wanted := would[base]
+		if wanted && running(e.units[base]) && !slices.Equal(socketSection(f.text), socketSection(text)) {
+			return "--apply-sockets "
+		}
+	}
+	return ""
 }
 
 func (e *examination) hasRondo() bool {
@@ -127,17 +145,17 @@ func (e *examination) bodies(a units.App, lines func(string) []string) map[strin
 func (e *examination) settings(ctx context.Context) {
 	s, err := settings.Sources{File: e.app.Config, DefaultName: e.name}.Load()
 	if err != nil {
-		e.wrong("sudoedit "+e.app.Config, "%v", err)
+		e.wrong(e.edit(), "%v", err)
 		return
 	}
 	p := &proposal{app: e.app, settings: s}
-	if err := p.findCommand(Request{Command: s.Command}); err != nil {
-		e.wrong("sudoedit "+e.app.Config, "%s: %v", e.app.Config, err)
-		return
+	err = p.findCommand(Request{Command: s.Command})
+	if err == nil {
+		p.use()
+		err = p.checkScript()
 	}
-	p.use()
-	if err := p.checkScript(); err != nil {
-		e.wrong("sudoedit "+e.app.Config, "%s: %v", e.app.Config, err)
+	if err != nil {
+		e.wrong(e.edit(), "%s: %v", e.app.Config, err)
 		return
 	}
 	t := p.trial()
@@ -154,9 +172,14 @@ func (e *examination) settings(ctx context.Context) {
 	case errors.Is(err, ErrNotTried):
 		e.fact("what %s may read was not looked at: only root can", t.Account.Name)
 	case is && wrong.Mend != "":
-		e.wrong(wrong.Mend, "%s", wrong.What)
+		what := wrong.What
+		mend, _, choice := strings.Cut(wrong.Mend, ", or ")
+		if choice {
+			what = wrong.Error()
+		}
+		e.wrong(e.root(mend), "%s", what)
 	case err != nil:
-		e.wrong("sudoedit "+e.app.Config, "%s: %v", e.app.Config, err)
+		e.wrong(e.editSockets(), "%s: %v", e.app.Config, err)
 	}
 }
 
@@ -169,4 +192,28 @@ func (e *examination) account() (Account, error) {
 		return e.Accounts.Lookup(e.app.User)
 	}
 	return dynamic, nil
+}
+
+// edit is the command that changes NAME.toml, and has a service that runs take it.
+func (e *examination) edit() string {
+	if e.units[e.name+".service"].Active == "active" {
+		return e.editor() + " && " + e.rondo("reload", e.name)
+	}
+	return e.editSockets()
+}
+
+// editSockets is edit for what a reload does not take, nor a service that does not get
+// ready: on a clean slate. Meanwhile connections wait in the socket.
+func (e *examination) editSockets() string {
+	if u := e.units[e.name+".service"]; running(u) {
+		return e.editor() + " && " + e.systemctl("stop", u.Name) + " && " + e.systemctl("start", u.Name)
+	}
+	return e.editor()
+}
+
+func (e *examination) editor() string {
+	if e.user() {
+		return "${EDITOR:-vi} " + e.app.Config
+	}
+	return "sudoedit " + e.app.Config
 }

@@ -2,43 +2,91 @@ package install
 
 import (
 	"context"
-	"os"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/rondokit/rondo/internal/control"
 	"github.com/rondokit/rondo/internal/systemd"
 )
 
+// answersIn is how long a master that lives may take to tell its status.
+const answersIn = 3 * time.Second
+
+// status is what doctor reads of a master's.
+type status struct {
+	State     string `json:"state"`
+	Listeners []struct {
+		Name    string `json:"name"`
+		Address string `json:"address"`
+		Passed  bool   `json:"passed"`
+		Asked   *bool  `json:"asked"` // nil of an older rondo
+	} `json:"listeners"`
+	Workers []struct {
+		Slot     int    `json:"slot"`
+		State    string `json:"state"`
+		LastExit *struct {
+			Reason string `json:"reason"`
+		} `json:"last_exit"`
+	} `json:"workers"`
+}
+
 // master asks the master itself.
 func (e *examination) master(ctx context.Context, u systemd.Unit) {
-	path := e.Paths.control(e.name)
-	if os.Geteuid() != 0 && !e.user() {
+	ctx, cancel := context.WithTimeout(ctx, answersIn)
+	defer cancel()
+	var s status
+	err := control.At(e.Paths.control(e.name)).Status(ctx, &s)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		e.fact("%s was not asked how it is: only root and its own account may", u.Name)
-		return
-	}
-	var s struct {
-		Workers []struct {
-			State    string `json:"state"`
-			LastExit *struct {
-				Reason string `json:"reason"`
-			} `json:"last_exit"`
-		} `json:"workers"`
-	}
-	if err := control.At(path).Status(ctx, &s); err != nil {
+	case ctx.Err() != nil:
+		e.wrong(e.systemctl("restart", u.Name), "%s is active, and its master has not answered for %v", u.Name, answersIn)
+	case err != nil:
 		e.wrong(e.systemctl("restart", u.Name), "%s is active and does not answer: %v", u.Name, err)
-		return
+	case e.workers(u, s):
+		e.unserved(s)
 	}
-	why := ""
+}
+
+// workers are those that should be ready; it says whether one is. A worker that is
+// started for the first time is given its time.
+func (e *examination) workers(u systemd.Unit, s status) (serves bool) {
+	ready, ends := make(map[int]bool), make(map[int]string)
+	last := ""
 	for _, w := range s.Workers {
 		if w.State == "ready" {
-			return
-		}
-		if w.LastExit != nil {
-			why = ": the last one " + w.LastExit.Reason
+			ready[w.Slot] = true
+		} else if w.LastExit != nil {
+			ends[w.Slot] = w.LastExit.Reason
+			last = ": the last one " + w.LastExit.Reason
 		}
 	}
-	e.wrong(e.journal(u.Name), "%s has no ready worker%s", u.Name, why)
+	if len(ready) == 0 {
+		e.wrong(e.journal(u.Name), "%s has no ready worker%s", u.Name, last)
+		return false
+	}
+	for _, slot := range slices.Sorted(maps.Keys(ends)) {
+		if !ready[slot] {
+			e.wrong(e.root(fmt.Sprintf("journalctl -n 20 -t %s/%d", e.name, slot)), "%s has no worker in slot %d: its last one %s", u.Name, slot, ends[slot])
+		}
+	}
+	return true
+}
+
+// unserved are the listeners that nobody serves.
+func (e *examination) unserved(s status) {
+	for _, l := range s.Listeners {
+		if s.State == "ready" && l.Passed && l.Asked != nil && !*l.Asked {
+			e.wrong(e.editSockets(), "no worker listens on %s (%s), so its connections wait for ever: map it in %s to what the program listens on, or take it out",
+				l.Address, l.Name, e.app.Config)
+		}
+	}
 }
 
 // features are what the units of an older systemd are without.
@@ -46,9 +94,8 @@ var features = []struct {
 	since int
 	what  string
 }{
-	{254, "RestartSteps= (a service that fails is tried again every 100 ms)"},
-	{255, "PollLimitBurst= (a service that fails at every start is started for each connection)"},
-	{257, "PrivateTmp=disconnected (it has a static account)"},
+	{255, "PollLimitBurst= (so a service that fails at every start is started for each connection)"},
+	{257, "PrivateTmp=disconnected (so it has a static account)"},
 }
 
 // surroundings are facts of the machine.
@@ -60,7 +107,7 @@ func (e *examination) surroundings() {
 		}
 	}
 	if len(lacks) > 0 {
-		e.fact("systemd %d has no %s", e.version, strings.Join(lacks, ", no "))
+		e.fact("the units leave out what systemd %d does not know: %s", e.version, strings.Join(lacks, ", "))
 	}
 	for _, name := range e.have.units() {
 		for _, path := range e.units[name].DropIns {

@@ -46,12 +46,10 @@ func TestDoctorFindsNothing(t *testing.T) {
 }
 
 func TestDoctorFindsEachFault(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	port := freePort(t)
+	taken := fmt.Sprintf("127.0.0.1:%s=3000: the port is taken by install.test (pid %d)", port, os.Getpid())
+	kill := fmt.Sprintf("sudo kill %d && tail --pid=%[1]d -s 0.1 -f /dev/null && ", os.Getpid())
+	other := systemd.Unit{Active: "active", Listen: []systemd.Listen{{Kind: "Datagram", Address: "127.0.0.1:" + port}}}
 	for _, row := range []struct {
 		what string
 		do   func(b *bench)
@@ -67,10 +65,57 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			"app.socket failed: connections started the service too often, by a limit that is not rondo's (trigger-limit-hit) -> sudo systemctl restart app.socket"},
 		{"service in a limit", func(b *bench) { b.fails("app.socket", "service-start-limit-hit", "") },
 			"app.socket failed: it was started too often, by a limit that is not rondo's (service-start-limit-hit) -> sudo systemctl restart app.socket"},
-		{"port taken", func(b *bench) { b.fails("app.socket", "resources", "") },
-			fmt.Sprintf("app.socket failed: 127.0.0.1:%s=3000: the port is taken by install.test (pid %d) -> sudo systemctl restart app.socket", port, os.Getpid())},
+		{"socket in a drop-in's limit", func(b *bench) {
+			b.manager.dropIns["app.socket"] = []string{"/a.conf", "/b.conf"}
+			b.fails("app.socket", "trigger-limit-hit", "")
+		}, "app.socket failed: connections started the service too often, by a limit that is not rondo's (trigger-limit-hit): see /a.conf, /b.conf -> sudo systemctl restart app.socket"},
+		{"socket stopped beside the service", func(b *bench) { delete(b.manager.active, "app.socket"); b.activates("") },
+			"app.socket is enabled and does not listen -> sudo systemctl restart app.socket"},
+		{"port of the service itself", func(b *bench) {
+			b.takes(port)
+			delete(b.manager.active, "app.socket")
+			b.activates("")
+			b.manager.unitOf = "app.service"
+		}, "app.socket is enabled and does not listen -> sudo systemctl restart app.socket"},
+		{"both beside the service", func(b *bench) { clear(b.manager.active); clear(b.manager.enabled); b.activates("") },
+			"app.socket neither listens nor is enabled to -> sudo systemctl enable app.socket && sudo systemctl restart app.socket"},
+		{"port taken", func(b *bench) { b.takes(port); b.fails("app.socket", "resources", "") },
+			"app.socket failed: " + taken + " -> " + kill + "sudo systemctl restart app.socket"},
+		{"port taken of a socket that was stopped", func(b *bench) { b.takes(port); delete(b.manager.active, "app.socket") },
+			"app.socket is enabled and does not listen: " + taken + " -> " + kill + "sudo systemctl start app.socket"},
+		{"port taken by a service", func(b *bench) {
+			b.takes(port)
+			b.fails("app.socket", "resources", "")
+			b.manager.unitOf = "other.service"
+		}, "app.socket failed: " + taken + " -> sudo systemctl stop other.service && sudo systemctl restart app.socket"},
+		{"port taken in a user's manager", func(b *bench) {
+			b.takes(port)
+			b.fails("app.socket", "resources", "")
+			b.manager.unitOf = "user@1000.service"
+		}, "app.socket failed: " + taken + " -> " + kill + "sudo systemctl restart app.socket"},
+		{"port taken by the manager", func(b *bench) {
+			b.takes(port)
+			b.fails("app.socket", "resources", "")
+			b.manager.unitOf, b.manager.also["a.socket"] = "init.scope", other
+			other.Listen = []systemd.Listen{{Kind: "Stream", Address: "/run/x"}, {Kind: "Stream", Address: "127.0.0.1:" + port}}
+			b.manager.also["b.socket"] = other
+		}, "app.socket failed: " + taken + " -> sudo systemctl stop b.socket && sudo systemctl restart app.socket"},
+		{"port taken by the manager, who knows where", func(b *bench) {
+			b.takes(port)
+			b.fails("app.socket", "resources", "")
+			b.manager.unitOf = "init.scope"
+		}, "app.socket failed: " + taken + " -> sudo ss --tcp --listening --numeric --processes 'sport = :" + port + "'"},
 		{"service failed", func(b *bench) { b.fails("app.service", "exit-code", "every worker died") },
-			"app.service failed: exit-code; it said last: every worker died -> sudo journalctl -n 50 -u app.service"},
+			"app.service failed: exit-code; it said last: every worker died -> sudo journalctl -n 50 -u app.service && sudo systemctl restart app.service"},
+		{"service between two starts", func(b *bench) { b.activates("auto-restart"); b.said = "every worker died" },
+			"app.service does not get ready: every worker died -> sudo journalctl -n 50 -u app.service"},
+		{"service about to be started again", func(b *bench) { b.fails("app.service", "exit-code", "x"); b.again("failed-before-auto-restart", 3) },
+			"app.service does not get ready (restarts: 3): x -> sudo journalctl -n 50 -u app.service"},
+		{"program listens elsewhere", func(b *bench) {
+			b.activates("auto-restart")
+			b.said = "every worker died; the last one could not listen on 0.0.0.0:4000: the init system passed no socket for it; passed are: x; exited with code 1"
+		}, "app.service does not get ready: its program listens on 0.0.0.0:4000, which no listener of CONFIG/app.toml is mapped to: they are 127.0.0.1:" + port +
+			"=3000 -> sudoedit CONFIG/app.toml && sudo systemctl stop app.service && sudo systemctl start app.service"},
 		{"service does not get ready", func(b *bench) {
 			u, _ := b.manager.Unit(context.Background(), "app.service")
 			u.Active, u.Status = "activating", "0/2 ready"
@@ -80,6 +125,8 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			b.edit(b.Paths.unit("app.service"), "WatchdogSec=30s", "WatchdogSec=31s")
 			b.reload()
 		}, "UNITS/app.service was edited: rondo does not bring it up to date; a drop-in (sudo systemctl edit app.service) would be kept -> sudo rondo install --refresh --overwrite app"},
+		{"socket edited", func(b *bench) { b.edit(b.Paths.unit("app.socket"), "Backlog=4096", "Backlog=7"); b.reload() },
+			"UNITS/app.socket was edited: rondo does not bring it up to date; a drop-in (sudo systemctl edit app.socket) would be kept -> sudo rondo install --refresh --overwrite --apply-sockets app"},
 		{"units outdated", func(b *bench) { b.age() },
 			"UNITS/app.socket is outdated: rondo 1.0.0 wrote it for systemd 257; these are 1.2.3 and 257 -> sudo rondo install --refresh app\n" +
 				"UNITS/app.service is outdated: rondo 1.0.0 wrote it for systemd 257; these are 1.2.3 and 257 -> sudo rondo install --refresh app"},
@@ -118,20 +165,45 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"record broken", func(b *bench) { b.edit(b.Paths.unit("app.service"), "App={", "App={{"); b.reload() },
 			"app.service: [X-Rondo] App=: invalid character '{' looking for beginning of object key string: only an install with all its flags writes it anew -> sudo rondo install --name app ..."},
 	} {
-		b := newBench(t, systemd.System, 257)
-		l.Close()
-		b.install(b.request("listen=127.0.0.1:" + port + "=3000"))
-		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err != nil {
-			t.Fatal(err)
-		}
-		row.do(b)
-		root := filepath.Dir(b.dir)
-		want := strings.NewReplacer("UNITS", b.Paths.Units, "CONFIG", b.Paths.Config, "DIR", b.dir, "ROOT", root).Replace(row.want)
-		if got := b.doctor(false); got != want {
-			t.Errorf("%s: doctor says\n%s\nwant\n%s", row.what, got, want)
-		}
-		l.Close()
+		t.Run(row.what, func(t *testing.T) {
+			b := newBench(t, systemd.System, 257)
+			b.install(b.request("listen=127.0.0.1:" + port + "=3000"))
+			row.do(b)
+			root := filepath.Dir(b.dir)
+			want := strings.NewReplacer("UNITS", b.Paths.Units, "CONFIG", b.Paths.Config, "DIR", b.dir, "ROOT", root).Replace(row.want)
+			if got := b.doctor(false); got != want {
+				t.Errorf("doctor says\n%s\nwant\n%s", got, want)
+			}
+		})
 	}
+}
+
+// takes has this process listen on a port until the end of the test.
+func (b *bench) takes(port string) {
+	b.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { l.Close() })
+}
+
+// activates has the service be starting, in a substate.
+func (b *bench) activates(sub string) {
+	b.t.Helper()
+	u, err := b.manager.Unit(b.t.Context(), "app.service")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	u.Active, u.Sub, u.Since = "activating", sub, time.Now()
+	b.manager.also["app.service"] = u
+}
+
+// again has the service be in a substate after restarts.
+func (b *bench) again(sub string, restarts int) {
+	u := b.manager.also["app.service"]
+	u.Sub, u.Restarts = sub, restarts
+	b.manager.also["app.service"] = u
 }
 
 func (b *bench) fails(unit, result, status string) {
@@ -171,7 +243,8 @@ func TestDoctorNotesWhatIsNoFault(t *testing.T) {
 	b := newBench(t, systemd.System, 252)
 	b.install(b.request("listen=" + freePort(t)))
 	b.manager.dropIns["app.socket"] = []string{"/etc/x.conf"}
-	want := "systemd 252 has no RestartSteps= (a service that fails is tried again every 100 ms), no PollLimitBurst= (a service that fails at every start is started for each connection), no PrivateTmp=disconnected (it has a static account) -> \n" +
+	want := "the units leave out what systemd 252 does not know: " +
+		"PollLimitBurst= (so a service that fails at every start is started for each connection), PrivateTmp=disconnected (so it has a static account) -> \n" +
 		"app.socket is changed by /etc/x.conf -> "
 	if got := b.doctor(true); got != want {
 		t.Errorf("doctor notes\n%s\nwant\n%s", got, want)
@@ -187,7 +260,7 @@ func TestDoctorNotesWhatIsNoFault(t *testing.T) {
 	}
 	starting.Restarts = 1
 	b.manager.also["app.service"] = starting
-	if got := b.doctor(false); !strings.Contains(got, "app.service does not get ready: 0/2 ready") {
+	if got := b.doctor(false); !strings.Contains(got, "app.service does not get ready (restarts: 1): 0/2 ready") {
 		t.Errorf("of a start after another doctor says %s", got)
 	}
 	delete(b.manager.also, "app.service")
@@ -219,9 +292,17 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		Reason string `json:"reason"`
 	}
 	type worker struct {
+		Slot  int    `json:"slot"`
 		State string `json:"state"`
 		Last  *exit  `json:"last_exit"`
 	}
+	type listener struct {
+		Name    string `json:"name"`
+		Address string `json:"address"`
+		Passed  bool   `json:"passed"`
+		Asked   any    `json:"asked"`
+	}
+	serves := []worker{{State: "ready"}}
 	b := newBench(t, systemd.User, 257)
 	b.write(b.Paths.Linger, "", 0o644)
 	b.install(b.request("listen=" + freePort(t)))
@@ -230,12 +311,21 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		t.Errorf("of a master that is not there doctor says %s", got)
 	}
 	for _, row := range []struct {
-		workers []worker
-		want    string
+		state     string
+		listeners []listener
+		workers   []worker
+		want      string
 	}{
-		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}, {State: "ready"}}, ""},
-		{[]worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl -n 50 --user-unit app.service"},
-		{nil, "app.service has no ready worker -> journalctl -n 50 --user-unit app.service"},
+		{"ready", nil, []worker{{State: "starting", Last: &exit{"exited with code 1"}}, {State: "ready"}}, ""},
+		{"ready", nil, []worker{{State: "ready"}, {Slot: 1, State: "starting"}}, ""},
+		{"ready", nil, []worker{{State: "ready"}, {Slot: 1, State: "exited", Last: &exit{"was killed by SIGSEGV"}}},
+			"app.service has no worker in slot 1: its last one was killed by SIGSEGV -> journalctl -n 20 -t app/1"},
+		{"ready", []listener{{"web", "[::]:80", true, true}, {"own", "[::]:81", false, false}, {"old", "[::]:82", true, nil}}, serves, ""},
+		{"starting", []listener{{"web", "[::]:80", true, false}}, serves, ""},
+		{"ready", []listener{{"web", "[::]:80", true, false}}, serves, "no worker listens on [::]:80 (web), so its connections wait for ever: " +
+			"map it in CONFIG/app.toml to what the program listens on, or take it out -> ${EDITOR:-vi} CONFIG/app.toml && systemctl --user stop app.service && systemctl --user start app.service"},
+		{"ready", nil, []worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl -n 50 --user-unit app.service"},
+		{"ready", nil, nil, "app.service has no ready worker -> journalctl -n 50 --user-unit app.service"},
 	} {
 		path := b.Paths.control("app")
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -245,12 +335,14 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &control.Server{Listener: l, Backend: backend{status: map[string]any{"name": "app", "workers": row.workers}}}
+		server := &control.Server{Listener: l, Backend: backend{status: map[string]any{
+			"name": "app", "state": row.state, "listeners": row.listeners, "workers": row.workers,
+		}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- server.Run(ctx) }() // ended by cancel
-		if got := b.doctor(false); got != row.want {
-			t.Errorf("of %+v doctor says %s, want %s", row.workers, got, row.want)
+		if got, want := b.doctor(false), strings.ReplaceAll(row.want, "CONFIG", b.Paths.Config); got != want {
+			t.Errorf("of %+v doctor says %s, want %s", row, got, want)
 		}
 		cancel()
 		if err := <-done; err != nil {

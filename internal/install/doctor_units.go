@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -44,21 +45,25 @@ func parseAddress(text string) (netip.AddrPort, error) {
 }
 
 // sockets are the units that should listen.
-func (e *examination) sockets() {
+func (e *examination) sockets(ctx context.Context) {
 	for i, f := range e.have.sockets {
 		name := filepath.Base(f.path)
 		u := e.units[name]
-		start := e.systemctl("start", name)
 		if e.loaded(u); u.Load != "loaded" {
 			continue
 		}
+		start, enable := e.systemctl("start", name), e.systemctl("enable --now", name)
+		if running(e.units[e.name+".service"]) { // beside which the manager starts no socket
+			start = e.systemctl("restart", name)
+			enable = e.systemctl("enable", name) + " && " + start
+		}
 		switch {
 		case u.Active == "failed":
-			e.wrong(e.systemctl("restart", name), "%s failed: %s", name, e.failure(u, e.app))
+			e.wrong(e.clearing(ctx, u, e.systemctl("restart", name)), "%s failed: %s%s", name, e.failure(u, e.app), e.kept(ctx, u))
 		case inactive(u) && u.FileState == "enabled":
-			e.wrong(start, "%s is enabled and does not listen", name)
+			e.wrong(e.clearing(ctx, u, start), "%s is enabled and does not listen%s", name, e.kept(ctx, u))
 		case inactive(u):
-			e.wrong(e.systemctl("enable --now", name), "%s neither listens nor is enabled to", name)
+			e.wrong(e.clearing(ctx, u, enable), "%s neither listens nor is enabled to%s", name, e.kept(ctx, u))
 		case u.FileState == "disabled" && i == 0:
 			e.wrong(e.systemctl("enable", name), "%s listens, and will not after a reboot: it is not enabled", name)
 		}
@@ -88,24 +93,27 @@ func (e *examination) loaded(u systemd.Unit) {
 func (m *Machine) failure(u systemd.Unit, app units.App) string {
 	switch u.Result {
 	case "resources":
-		for _, l := range app.Listeners {
-			if filepath.Ext(u.Name) != ".socket" {
-				break
-			}
-			if err := m.unopened(l); err != nil {
-				return strings.TrimPrefix(err.Error(), "--listen ")
-			}
+		if _, err := m.blocked(u, app); err != nil {
+			return err.Error()
 		}
 		return "it could not open what it listens on: see " + m.journal(u.Name)
 	case "trigger-limit-hit":
-		return "connections started the service too often, by a limit that is not rondo's (trigger-limit-hit)"
+		return "connections started the service too often, by a limit that is not rondo's (trigger-limit-hit)" + seeDropIns(u)
 	case "service-start-limit-hit", "start-limit-hit":
-		return fmt.Sprintf("it was started too often, by a limit that is not rondo's (%s)", u.Result)
+		return fmt.Sprintf("it was started too often, by a limit that is not rondo's (%s)", u.Result) + seeDropIns(u)
 	}
 	if u.Status != "" {
 		return fmt.Sprintf("%s; it said last: %s", u.Result, u.Status)
 	}
 	return u.Result
+}
+
+// seeDropIns names the drop-ins of a unit.
+func seeDropIns(u systemd.Unit) string {
+	if len(u.DropIns) == 0 {
+		return ""
+	}
+	return ": see " + strings.Join(u.DropIns, ", ")
 }
 
 // startsIn is how long a start is no fault: most programs take less.
@@ -118,19 +126,53 @@ func (e *examination) service(ctx context.Context) {
 	if e.loaded(u); u.Load != "loaded" {
 		return
 	}
+	again := strings.HasPrefix(u.Sub, "auto-restart") || u.Sub == "failed-before-auto-restart" ||
+		u.Active == "deactivating" && u.Result != "success"
 	switch {
-	case u.Active == "failed":
-		e.wrong(e.journal(name), "%s failed: %s", name, e.failure(u, e.app))
+	case u.Active == "failed" && !again:
+		e.wrong(e.journal(name)+" && "+e.systemctl("restart", name), "%s failed: %s", name, e.failure(u, e.app))
 	case len(e.have.sockets) == 0 && inactive(u):
 		e.wrong(e.systemctl("start", name), "%s does not run, and no socket starts it", name)
 	case len(e.have.sockets) == 0 && u.FileState == "disabled":
 		e.wrong(e.systemctl("enable", name), "%s runs, and will not after a reboot: it is not enabled", name)
-	case u.Active == "activating" && u.Restarts == 0 && time.Since(u.Since) < startsIn:
-		e.fact("%s is starting: %s", name, u.Status)
+	case again, u.Active == "activating" && (u.Restarts > 0 || time.Since(u.Since) >= startsIn):
+		e.unready(ctx, u, again)
 	case u.Active == "activating":
-		e.wrong(e.journal(name), "%s does not get ready: %s", name, u.Status)
+		e.fact("%s is starting: %s", name, u.Status)
 	}
 	if u.Active == "active" {
 		e.master(ctx, u)
 	}
+}
+
+// unasked is in the words of a master whose program listens on nothing that was passed.
+var unasked = regexp.MustCompile(`could not listen on ([^ ]+): (the init system passed no socket for it)`)
+
+// unready is about a service that is starting for long, or again and again. Between
+// two starts the manager knows little, and early in one the master does.
+func (e *examination) unready(ctx context.Context, u systemd.Unit, again bool) {
+	why, restarts := u.Status, ""
+	if again || u.Restarts > 0 {
+		if last := e.LastError(ctx, e.name); last != "" {
+			why = last
+		}
+	}
+	if u.Restarts > 0 {
+		restarts = fmt.Sprintf(" (restarts: %d)", u.Restarts)
+	}
+	if found := unasked.FindStringSubmatch(why); found != nil {
+		e.wrong(e.editSockets(), "%s does not get ready%s: its program listens on %s, which no listener of %s is mapped to: they are %s",
+			u.Name, restarts, found[1], e.app.Config, e.listeners())
+		return
+	}
+	e.wrong(e.journal(u.Name), "%s does not get ready%s: %s", u.Name, restarts, why)
+}
+
+// listeners are those of the app, as --listen has them.
+func (e *examination) listeners() string {
+	texts := make([]string, len(e.app.Listeners))
+	for i, l := range e.app.Listeners {
+		texts[i] = l.String()
+	}
+	return strings.Join(texts, ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ type fakeManager struct {
 	active  map[string]string       // state by unit; none is inactive
 	also    map[string]systemd.Unit // units of others, and what overrides a unit of ours
 	dropIns map[string][]string
+	unitOf  string // of every process
 
 	calls []string         // that change something
 	fail  map[string]error // by call, like "start app.socket"
@@ -169,6 +171,18 @@ func (f *fakeManager) Unit(_ context.Context, name string) (systemd.Unit, error)
 	return u, nil
 }
 
+func (f *fakeManager) Listening(ctx context.Context) ([]systemd.Unit, error) {
+	var list []systemd.Unit
+	for _, name := range slices.Sorted(maps.Keys(f.also)) {
+		if u, err := f.Unit(ctx, name); err == nil && u.Active == "active" && filepath.Ext(name) == ".socket" {
+			list = append(list, u)
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeManager) UnitOf(context.Context, int) (string, error) { return f.unitOf, nil }
+
 // state is all that a roll-back must restore.
 func (f *fakeManager) state() string {
 	return fmt.Sprintf("loaded %v\nenabled %v\nactive %v", f.loaded, f.enabled, f.active)
@@ -224,6 +238,7 @@ type bench struct {
 	accounts *fakeAccounts
 	dir      string // the working directory, with server.sh
 	trials   []Trial
+	said     string // the last error of the service
 }
 
 func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
@@ -252,7 +267,8 @@ func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
 			b.trials = append(b.trials, trial)
 			return trial.Attempt(check)
 		},
-		Check: check,
+		Check:     check,
+		LastError: func(context.Context, string) string { return b.said },
 	}
 	if scope == systemd.User {
 		b.Paths.Sysusers, b.Paths.Linger = "", filepath.Join(root, "linger", "self")

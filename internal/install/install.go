@@ -45,6 +45,8 @@ type Manager interface {
 	Stop(ctx context.Context, unit string) error
 	ResetFailed(ctx context.Context, unit string) error
 	Unit(ctx context.Context, name string) (systemd.Unit, error)
+	Listening(ctx context.Context) ([]systemd.Unit, error)        // sockets
+	UnitOf(ctx context.Context, pid int) (name string, err error) // or ""
 }
 
 // Accounts are the machine's: those of the operating system, or a test's.
@@ -78,6 +80,9 @@ type Machine struct {
 	Try func(context.Context, Trial) error
 	// Check says whether settings fit the sockets, which have no File; as master.Check.
 	Check func(settings.Settings, []activation.Socket) error
+	// LastError is the last error that the service of an app logged since the machine
+	// was booted, or "" if it is not known.
+	LastError func(ctx context.Context, name string) string
 }
 
 // PathsOf gives where the files of a manager's apps are on a machine.
@@ -141,18 +146,18 @@ func (m *Machine) rondo(command, rest string) string {
 
 // journal is a call of journalctl for a unit.
 func (m *Machine) journal(unit string) string {
-	text := m.Scope.Journalctl(unit, "-n", "50")
+	return m.root(m.Scope.Journalctl(unit, "-n", "50"))
+}
+
+// root is a command that root must run, unless it is of a user's manager.
+func (m *Machine) root(command string) string {
 	if m.user() {
-		return text
+		return command
 	}
-	return "sudo " + text
+	return "sudo " + command
 }
 
 // systemctl is a call that changes something, as a person would type it.
 func (m *Machine) systemctl(words ...string) string {
-	text := m.Scope.Systemctl(words...)
-	if m.user() {
-		return text
-	}
-	return "sudo " + text
+	return m.root(m.Scope.Systemctl(words...))
 }

@@ -11,13 +11,13 @@ import (
 
 // portHolder finds the socket in /proc/net/tcp and tcp6 and its owner among the
 // descriptors of the processes that this one may look at.
-func portHolder(port int) string {
+func portHolder(port int) (pid int, who string) {
 	inodes := map[string]bool{}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		listeningInodes(table, port, inodes)
 	}
 	if len(inodes) == 0 {
-		return ""
+		return 0, ""
 	}
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, link := range links {
@@ -25,11 +25,12 @@ func portHolder(port int) string {
 		if err != nil || !inodes[target] {
 			continue
 		}
-		pid := strings.Split(link, "/")[2]
-		name, _ := os.ReadFile("/proc/" + pid + "/comm")
-		return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), pid)
+		number := strings.Split(link, "/")[2]
+		name, _ := os.ReadFile("/proc/" + number + "/comm")
+		pid, _ := strconv.Atoi(number)
+		return pid, fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), number)
 	}
-	return "a process of another user"
+	return 0, "a process of another user"
 }
 
 // listeningInodes collects "socket:[INODE]" of those that listen on port. Columns as in proc_net_tcp(5).

@@ -3,4 +3,4 @@
 package sys
 
 // Elsewhere there is no /proc to look it up.
-func portHolder(int) string { return "" }
+func portHolder(int) (pid int, who string) { return 0, "" }

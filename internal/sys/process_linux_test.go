@@ -36,6 +36,9 @@ func TestPortHolderFindsThisProcess(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: PortHolder(%d) = %q, want it to contain %q", network, port, got, want)
 		}
+		if got := PortHolderPID(port); got != os.Getpid() {
+			t.Errorf("%s: PortHolderPID(%d) = %d, want %d", network, port, got, os.Getpid())
+		}
 		l.Close()
 		if got := PortHolder(port); got != "" {
 			t.Errorf("%s: PortHolder(%d) = %q after it was closed, want nothing", network, port, got)

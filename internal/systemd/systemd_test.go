@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 )
 
@@ -85,6 +86,34 @@ func TestAUnitIsRead(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Unit = %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestWhoListensAndWhoseAProcessIs(t *testing.T) {
+	f := newFake(t)
+	m := f.connect()
+	f.on("ListUnitsByPatterns", answer{body: []any{[]dbus.UnitStatus{{Name: "other.socket", Path: "/x", JobPath: "/"}}}})
+	f.on("GetAll", answer{body: []any{map[string]godbus.Variant{"Listen": godbus.MakeVariant([]struct{ Kind, Address string }{{"Stream", "[::]:80"}})}}})
+	got, err := m.Listening(t.Context())
+	if want := []Unit{{Name: "other.socket", Listen: []Listen{{"Stream", "[::]:80"}}}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Listening = %+v, %v, want %+v", got, err, want)
+	}
+	f.on("GetUnitByPID", answer{body: []any{godbus.ObjectPath("/org/freedesktop/systemd1/unit/other_2eservice")}})
+	if got, err := m.UnitOf(t.Context(), 7); got != "other.service" || err != nil {
+		t.Errorf("UnitOf = %q, %v, want other.service", got, err)
+	}
+	f.on("GetUnitByPID", answer{err: "org.freedesktop.systemd1.NoUnitForPID"})
+	if got, err := m.UnitOf(t.Context(), 7); got != "" || err != nil {
+		t.Errorf("UnitOf of a process without = %q, %v, want nothing", got, err)
+	}
+	for _, method := range []string{"ListUnitsByPatterns", "GetUnitByPID"} {
+		f.on(method, answer{err: "org.freedesktop.systemd1.Broken"})
+	}
+	if _, err := m.Listening(t.Context()); err == nil {
+		t.Error("Listening of a broken manager is no error")
+	}
+	if _, err := m.UnitOf(t.Context(), 7); err == nil {
+		t.Error("UnitOf of a broken manager is no error")
 	}
 }
 

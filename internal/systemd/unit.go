@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -54,6 +55,35 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 		}
 	}
 	return u, nil
+}
+
+// Listening gives the socket units that listen.
+func (m *Manager) Listening(ctx context.Context) ([]Unit, error) {
+	list, err := m.conn.ListUnitsByPatternsContext(ctx, []string{"active"}, []string{"*.socket"})
+	if err != nil {
+		return nil, m.explain("list the sockets", err)
+	}
+	var units []Unit
+	for _, status := range list {
+		u, err := m.Unit(ctx, status.Name)
+		if err != nil {
+			return nil, err
+		}
+		units = append(units, u)
+	}
+	return units, nil
+}
+
+// UnitOf is the unit that a process is of, or nothing.
+func (m *Manager) UnitOf(ctx context.Context, pid int) (string, error) {
+	name, err := m.conn.GetUnitNameByPID(ctx, uint32(pid))
+	if isError(err, "org.freedesktop.systemd1.NoUnitForPID") {
+		return "", nil
+	}
+	if err != nil {
+		return "", m.explain(fmt.Sprintf("the unit of process %d", pid), err)
+	}
+	return name, nil
 }
 
 func str(v any) string { s, _ := v.(string); return s }
