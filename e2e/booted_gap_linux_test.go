@@ -223,7 +223,8 @@ func TestAddressesChangeByConsentAndNothingBegunIsCut(t *testing.T) {
 		h.untouched(running)
 
 		out := h.across(from, append(args, "--apply-sockets", "--", "node", "server.js")...)
-		says(t, out, "  - ListenStream=127.0.0.1:8081\n  + ListenStream=127.0.0.1:8080\n", "app.socket listens on 127.0.0.1:8080\nthe sockets were opened anew")
+		says(t, out, "  - ListenStream=127.0.0.1:8081\n  + ListenStream=127.0.0.1:8080\n",
+			"\napp.service finishes what it holds (at most 1m5s), and connections", "app.socket listens on 127.0.0.1:8080\nthe sockets were opened anew")
 		h.is("app.socket", "active")
 		h.is("app.service", "active")
 

@@ -200,7 +200,7 @@ func TestRefreshWritesAnewWhatNobodyEdited(t *testing.T) {
 		if err == nil {
 			t.Fatal("a refresh of what was edited succeeded")
 		}
-		says(t, err.Error(), service+" was edited, and would lose that: put the edit into a drop-in (sudo systemctl edit app.service), or give it up with --overwrite")
+		says(t, err.Error(), "rondo: install: "+service+" was edited, and would lose that: put the edit into a drop-in (sudo systemctl edit app.service), or give it up with --overwrite")
 		h.written(stamps)
 		out = h.Must("rondo", "install", "--refresh", "--overwrite", "--apply-sockets", "app")
 		says(t, out, "  - Backlog=77\n  + Backlog=4096\n", "  - OOMPolicy=stop\n", "  + OOMPolicy=continue\n", "the sockets were opened anew")

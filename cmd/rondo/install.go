@@ -214,7 +214,9 @@ func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 	if !p.First {
 		r.differences()
 	}
-	p.Reopen = in.applySockets
+	if p.Reopen = in.applySockets; p.Reopen && len(p.Reopens) > 0 {
+		r.line("%s", r.gap()) // for which it may have to wait
+	}
 	began := time.Now()
 	list, err := in.Apply(ctx, p)
 	if errors.Is(err, install.ErrReopen) {
@@ -254,10 +256,11 @@ func (in *installing) refresh(cmd *cobra.Command, names []string) error {
 		var errs []error
 		for _, name := range names {
 			p, err := in.Refresh(ctx, name, in.req.Overwrite)
-			if err == nil {
-				err = in.carryOut(ctx, p)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("install: %w", err))
+				continue
 			}
-			errs = append(errs, err)
+			errs = append(errs, in.carryOut(ctx, p))
 		}
 		return errors.Join(errs...)
 	})
