@@ -1,0 +1,128 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+//go:embed wrk.lua
+var wrkScript string
+
+// Closed is a closed loop: each of a number of clients sends its next request when it
+// has the answer to the last.
+type Closed struct {
+	Connections Connections
+	Clients     int // 0 means 64
+	For         time.Duration
+}
+
+// Closings is what a closed loop got.
+type Closings struct {
+	Requests int
+	Took     time.Duration
+}
+
+// Rate is in requests per second.
+func (c Closings) Rate() float64 { return float64(c.Requests) / c.Took.Seconds() }
+
+// wrkOutput is what wrk.lua prints.
+type wrkOutput struct {
+	Requests   int `json:"requests"`
+	DurationUS int `json:"duration_us"`
+	Errors     struct {
+		Connect int `json:"connect"`
+		Read    int `json:"read"`
+		Write   int `json:"write"`
+		Status  int `json:"status"`
+		Timeout int `json:"timeout"`
+	} `json:"errors"`
+}
+
+// never is longer than any run: wrk counts in whole seconds, so it is interrupted.
+const never = "3600s"
+
+// Run runs wrk against address. A request that is not answered well is an error; one
+// that is not answered at all is not counted.
+func (l Closed) Run(ctx context.Context, address string) (Closings, error) {
+	script, err := os.CreateTemp("", "wrk-*.lua")
+	if err != nil {
+		return Closings{}, err
+	}
+	defer os.Remove(script.Name())
+	_, err = script.WriteString(wrkScript)
+	if err := errors.Join(err, script.Close()); err != nil {
+		return Closings{}, err
+	}
+	clients := l.Clients
+	if clients == 0 {
+		clients = 64
+	}
+	args := []string{"-t", strconv.Itoa(max(1, runtime.NumCPU()/2)), "-c", strconv.Itoa(clients),
+		"-d", never, "--timeout", never, "-s", script.Name()}
+	if l.Connections == PerRequest {
+		args = append(args, "-H", closeHeader)
+	}
+	out, err := interrupted(ctx, l.For, exec.Command("wrk", append(args, "http://"+address+"/")...))
+	if err != nil {
+		return Closings{}, err
+	}
+	return parseWrk(out)
+}
+
+// interrupted runs a program for so long and gives its output.
+func interrupted(ctx context.Context, long time.Duration, c *exec.Cmd) ([]byte, error) {
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }() // ends with the program
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(long):
+		c.Process.Signal(os.Interrupt)
+		err = <-ended
+	case <-ctx.Done():
+		c.Process.Kill()
+		<-ended
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", c.Path, err, strings.TrimSpace(errs.String()))
+	}
+	return out.Bytes(), nil
+}
+
+// parseWrk reads the line of wrk.lua in wrk's output.
+func parseWrk(out []byte) (Closings, error) {
+	start := bytes.LastIndex(out, []byte("\n{"))
+	if start < 0 {
+		return Closings{}, fmt.Errorf("wrk printed no summary: %q", out)
+	}
+	var w wrkOutput
+	if err := json.NewDecoder(bytes.NewReader(out[start:])).Decode(&w); err != nil {
+		return Closings{}, fmt.Errorf("wrk: %w: %q", err, out)
+	}
+	if e := w.Errors; e.Connect+e.Read+e.Write+e.Status+e.Timeout > 0 {
+		return Closings{}, fmt.Errorf("wrk: of %d requests failed: connect %d, read %d, write %d, status %d, timeout %d",
+			w.Requests, e.Connect, e.Read, e.Write, e.Status, e.Timeout)
+	}
+	if w.Requests == 0 || w.DurationUS == 0 {
+		return Closings{}, fmt.Errorf("wrk: no request was answered: %q", out)
+	}
+	return Closings{w.Requests, time.Duration(w.DurationUS) * time.Microsecond}, nil
+}
