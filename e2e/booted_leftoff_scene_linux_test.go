@@ -32,7 +32,7 @@ type scene struct {
 // keyName is of a key of this run alone.
 var keyName = fmt.Sprint("rondo-e2e-", os.Getpid())
 
-// install installs the app, and sees that all goes which directives prevent.
+// install installs the app.
 func (s *scene) install() {
 	s.t.Helper()
 	text, err := os.ReadFile("testdata/leftoff.js")
@@ -61,7 +61,18 @@ func (s *scene) install() {
 	if s.app, err = (units.File{Name: "app.service", Text: unit}).App(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.tryAll()
+	s.explained()
+	if s.user == "" {
+		s.t.Logf("exposure of the app in %s: %v", s.directory, s.exposure())
+	}
+}
+
+// tryAll notes how it is without a drop-in, when all goes which directives prevent.
+func (s *scene) tryAll() {
+	s.t.Helper()
 	s.usual = s.answer()
+	s.spaces = s.namespaces()
 	for key, want := range map[string]string{
 		"others": s.reached, "itself": "connected", "batch": "0", "interfaces": "lo", "processors": s.Must("nproc"),
 	} {
@@ -71,11 +82,6 @@ func (s *scene) install() {
 		if s.usual[key] != want {
 			s.t.Errorf("in %s without a drop-in the worker tells %s %q, want %q", s.directory, key, s.usual[key], want)
 		}
-	}
-	s.spaces = s.namespaces()
-	s.explained()
-	if s.user == "" {
-		s.t.Logf("exposure of the app in %s: %v", s.directory, s.exposure())
 	}
 }
 
