@@ -78,9 +78,9 @@ func newTrial() *cobra.Command {
 	}
 }
 
-// lastError asks the journal, as far as this user may read it.
-func (m *machine) lastError(ctx context.Context, name string) string {
-	args := append([]string{"--quiet", "--no-pager", "--output=cat", "--boot", "--priority=err", "--lines=1", "--identifier=" + name},
+// lastWords asks the journal, as far as this user may read it.
+func (m *machine) lastWords(ctx context.Context, name string) string {
+	args := append([]string{"--quiet", "--no-pager", "--output=cat", "--boot", "--priority=err", "--lines=1", "--identifier=" + name, saidAtTheEnd},
 		m.scope().UnitLog(name+".service")...)
 	text, err := exec.CommandContext(ctx, "journalctl", args...).Output()
 	if err != nil {
@@ -156,7 +156,7 @@ func (m *machine) open() error {
 			return install.TryAs(ctx, t, "install-trial")
 		},
 		Check:     checkSettings,
-		LastError: m.lastError,
+		LastWords: m.lastWords,
 	}
 	return nil
 }

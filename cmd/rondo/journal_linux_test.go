@@ -135,7 +135,7 @@ func TestUnderTheJournalTheLastWordsAreAnErrorOfTheApp(t *testing.T) {
 		}
 		p := j.start(h, args...)
 		entry := j.gets(row.words)
-		for _, want := range []string{"PRIORITY=3\n", "SYSLOG_IDENTIFIER=" + row.identifier + "\n"} {
+		for _, want := range []string{"PRIORITY=3\n", saidAtTheEnd + "\n", "SYSLOG_IDENTIFIER=" + row.identifier + "\n"} {
 			if !strings.Contains(entry, want) {
 				t.Errorf("the last words of rondo %s are %q, want %q in them", row.args, entry, want)
 			}

@@ -31,6 +31,9 @@ func tell(stderr io.Writer, priority journal.Priority, identifier, line string) 
 	}
 }
 
+// saidAtTheEnd is the field that tells such an entry from those of a master's log.
+const saidAtTheEnd = "RONDO_SAID=end"
+
 const (
 	journalEntries = "/run/systemd/journal/socket"
 	entryTaken     = time.Second          // for journald to take an entry
@@ -45,7 +48,7 @@ func tellJournal(priority journal.Priority, identifier, line string) error {
 		return err
 	}
 	defer c.Close()
-	entry := fmt.Sprintf("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=%s\n", priority, identifier, line)
+	entry := fmt.Sprintf("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n%s\nMESSAGE=%s\n", priority, identifier, saidAtTheEnd, line)
 	if _, err := io.WriteString(c, entry); err != nil {
 		return err
 	}

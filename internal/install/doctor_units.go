@@ -153,7 +153,7 @@ var unasked = regexp.MustCompile(`could not listen on ([^ ]+): (the init system 
 func (e *examination) unready(ctx context.Context, u systemd.Unit, again bool) {
 	why, restarts := u.Status, ""
 	if again || u.Restarts > 0 {
-		if last := e.LastError(ctx, e.name); last != "" {
+		if last := e.LastWords(ctx, e.name); last != "" {
 			why = last
 		}
 	}

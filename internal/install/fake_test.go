@@ -238,7 +238,7 @@ type bench struct {
 	accounts *fakeAccounts
 	dir      string // the working directory, with server.sh
 	trials   []Trial
-	said     string // the last error of the service
+	said     string // the last words of the service
 }
 
 func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
@@ -268,7 +268,7 @@ func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
 			return trial.Attempt(check)
 		},
 		Check:     check,
-		LastError: func(context.Context, string) string { return b.said },
+		LastWords: func(context.Context, string) string { return b.said },
 	}
 	if scope == systemd.User {
 		b.Paths.Sysusers, b.Paths.Linger = "", filepath.Join(root, "linger", "self")

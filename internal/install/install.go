@@ -80,9 +80,9 @@ type Machine struct {
 	Try func(context.Context, Trial) error
 	// Check says whether settings fit the sockets, which have no File; as master.Check.
 	Check func(settings.Settings, []activation.Socket) error
-	// LastError is the last error that the service of an app logged since the machine
-	// was booted, or "" if it is not known.
-	LastError func(ctx context.Context, name string) string
+	// LastWords is why the service of an app failed last since the machine was booted,
+	// or "" if that is not known.
+	LastWords func(ctx context.Context, name string) string
 }
 
 // PathsOf gives where the files of a manager's apps are on a machine.
