@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -64,8 +63,9 @@ func (l Constant) Run(ctx context.Context, addresses ...string) (Answers, error)
 	for i, address := range addresses {
 		targets[i] = vegeta.Target{Method: http.MethodGet, URL: "http://" + address + "/"}
 	}
-	attacker := vegeta.NewAttacker(vegeta.KeepAlive(l.Connections == Kept), vegeta.Timeout(patience),
-		vegeta.LocalAddr(net.IPAddr{IP: net.IPv4(127, 0, 0, 1)}))
+	transport := &http.Transport{DisableKeepAlives: l.Connections == PerRequest, MaxIdleConnsPerHost: 10_000, DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	attacker := vegeta.NewAttacker(vegeta.Client(&http.Client{Transport: transport, Timeout: patience}))
 	stop := context.AfterFunc(ctx, func() { attacker.Stop() })
 	defer stop()
 	rate := vegeta.Rate{Freq: l.Rate, Per: time.Second}

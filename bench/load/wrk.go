@@ -49,8 +49,12 @@ type wrkOutput struct {
 	} `json:"errors"`
 }
 
-// never is longer than any run: wrk counts in whole seconds, so it is interrupted.
-const never = "3600s"
+// wrk counts in whole seconds, so it is interrupted long before never. Its time-out of
+// requests is above any run; for each microsecond of it wrk takes eight bytes.
+const (
+	never   = "3600s"
+	timeout = "30s"
+)
 
 // Run runs wrk against address. A request that is not answered well is an error; one
 // that is not answered at all is not counted.
@@ -69,7 +73,7 @@ func (l Closed) Run(ctx context.Context, address string) (Closings, error) {
 		clients = 64
 	}
 	args := []string{"-t", strconv.Itoa(max(1, runtime.NumCPU()/2)), "-c", strconv.Itoa(clients),
-		"-d", never, "--timeout", never, "-s", script.Name()}
+		"-d", never, "--timeout", timeout, "-s", script.Name()}
 	if l.Connections == PerRequest {
 		args = append(args, "-H", closeHeader)
 	}

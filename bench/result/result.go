@@ -2,6 +2,7 @@
 package result
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/rondokit/rondo/bench/proc"
@@ -121,4 +122,9 @@ func (r *Run) Disturbed() (samples int, most float64) {
 		most = max(most, taken)
 	}
 	return samples, most
+}
+
+// String is the machine in a line.
+func (m Machine) String() string {
+	return fmt.Sprintf("%s, %d processors, %s", m.Processor, m.Processors, m.Memory)
 }

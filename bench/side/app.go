@@ -31,9 +31,9 @@ func (a App) Alone() Side {
 
 // AloneTuned is the app alone with settings that rondo makes: the scheduler class of
 // its master, and GOMAXPROCS. What it gains is not rondo's.
-func (a App) AloneTuned(procs int) Side {
+func (a App) AloneTuned(name string, procs int) Side {
 	return Side{
-		Name:  a.Name + "-batch-" + strconv.Itoa(procs),
+		Name:  a.Name + "-" + name,
 		Title: fmt.Sprintf("%s alone, %s, GOMAXPROCS=%d", a.Title, Batch, procs),
 		Start: func(ctx context.Context, h *Host) (*Running, error) {
 			return h.start(func(r *Running) error {

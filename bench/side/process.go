@@ -95,8 +95,12 @@ func run(ctx context.Context, c command) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.await(ctx, p.ended); err != nil {
-		return "", errors.Join(err, p.stop())
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		return "", errors.Join(context.Cause(ctx), p.stop())
+	case <-time.After(patience):
+		return "", errors.Join(fmt.Errorf("%s takes longer than %v", p.name, patience), p.stop())
 	}
 	if p.err != nil {
 		return "", p.early()
@@ -114,7 +118,7 @@ type tail struct {
 	told bool
 }
 
-const tailSize = 4 << 10
+const tailSize = 1 << 10
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
@@ -133,5 +137,5 @@ func (t *tail) Write(b []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.TrimSpace(t.text)
+	return strings.TrimSpace(t.text[max(0, len(t.text)-tailSize):])
 }

@@ -41,7 +41,7 @@ func behind(name, title string, proxy func(r *Running, from, to string) (command
 func HAProxy() Side {
 	return behind("haproxy", "HAProxy (tcp)", func(r *Running, from, to string) (command, error) {
 		path, err := r.write("haproxy.cfg", fmt.Sprintf(`global
-  maxconn 20000
+  maxconn 4096
 defaults
   mode tcp
   timeout connect 60s
@@ -64,7 +64,7 @@ worker_processes auto;
 worker_rlimit_nofile 20000;
 pid nginx.pid;
 error_log stderr warn;
-events { worker_connections 10000; }
+events { worker_connections 8192; }
 stream {
   server {
     listen %s;
@@ -86,7 +86,7 @@ func SocketProxyd() Side {
 		}
 		r.Addresses = addresses
 		return command{
-			args: passed("/usr/lib/systemd/systemd-socket-proxyd", "--connections-max=20000", to),
+			args: passed("/usr/lib/systemd/systemd-socket-proxyd", "--connections-max=4096", to),
 			env:  environ("LISTEN_FDS=1"), files: files,
 		}, nil
 	})

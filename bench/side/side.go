@@ -80,7 +80,7 @@ func (h *Host) start(begin func(*Running) error) (*Running, error) {
 // environ is the environment of all sides: nothing of the caller's changes what is
 // measured.
 func environ(more ...string) []string {
-	return append([]string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + os.Getenv("HOME"), "LANG=C"}, more...)
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C"}, more...)
 }
 
 // launch starts a program of the side, which Stop will end.
@@ -125,7 +125,7 @@ func (r *Running) Stop() error {
 		errs = append(errs, stop())
 	}
 	for pid, fd := range left {
-		errs = append(errs, awaitEnd(pid, fd))
+		errs = append(errs, awaitEnd(pid, fd, afterwards))
 	}
 	return errors.Join(append(errs, os.RemoveAll(r.dir))...)
 }
@@ -150,10 +150,10 @@ func (r *Running) handles() (map[int]int, error) {
 // afterwards is how long what is left of a side may take when its roots have ended.
 const afterwards = 5 * time.Second
 
-// awaitEnd waits for the end of a process that was told to end, and takes fd.
-func awaitEnd(pid, fd int) error {
+// awaitEnd waits so long for the end of a process that was told to end, and takes fd.
+func awaitEnd(pid, fd int, long time.Duration) error {
 	defer unix.Close(fd)
-	if ended(fd, afterwards) {
+	if ended(fd, long) {
 		unix.Wait4(pid, nil, unix.WNOHANG, nil) // if it became ours when its parent ended
 		return nil
 	}

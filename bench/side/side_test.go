@@ -55,15 +55,19 @@ func TestWhatIsLeftOverIsKilledAndTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	again, err := unix.PidfdOpen(left, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(again)
 	<-p.ended // it had no input
 	if err := p.stop(); err == nil || !strings.Contains(err.Error(), "ended") {
 		t.Errorf("stop of what has ended: %v", err)
 	}
-	if err := awaitEnd(left, fd); err == nil || !strings.Contains(err.Error(), "left over") {
+	if err := awaitEnd(left, fd, 0); err == nil || !strings.Contains(err.Error(), "left over") {
 		t.Errorf("awaitEnd = %v", err)
 	}
-	if !ended(fd, 0) {
+	if !ended(again, 0) {
 		t.Error("it was not killed")
 	}
 	r.Stop()

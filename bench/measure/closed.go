@@ -1,0 +1,61 @@
+package measure
+
+import (
+	"context"
+
+	"github.com/rondokit/rondo/bench/load"
+	"github.com/rondokit/rondo/bench/proc"
+	"github.com/rondokit/rondo/bench/result"
+	"github.com/rondokit/rondo/bench/side"
+)
+
+// perRequest is how many requests a side answers, each on a connection of its own.
+func perRequest() Measure {
+	return Measure{
+		Name: "per-request", Title: "A connection per request",
+		About:   "Closed loop: wrk with 64 clients, `Connection: close`.",
+		Metrics: closedMetrics, Subjects: each(everybody(), closedLoop(load.PerRequest)),
+	}
+}
+
+// kept is how many requests a side answers on connections that stay.
+func kept() Measure {
+	return Measure{
+		Name: "kept", Title: "Kept connections",
+		About:   "Closed loop: wrk with 64 connections.",
+		Metrics: closedMetrics, Subjects: each(everybody(), closedLoop(load.Kept)),
+	}
+}
+
+var closedMetrics = []result.Metric{
+	{Name: "rate", Title: "requests", Unit: "1/s"},
+	{Name: "switches", Title: "context switches per request", Unit: ""},
+	{Name: "cpu", Title: "CPU time per request", Unit: "µs"},
+}
+
+// closedLoop gives what all processes of a side together did.
+func closedLoop(c load.Connections) func(context.Context, *Bench, *side.Running) (Values, error) {
+	return func(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
+		if _, err := (load.Closed{Connections: c, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
+			return nil, err
+		}
+		pids, err := r.Pids()
+		if err != nil {
+			return nil, err
+		}
+		before, err := proc.Of(pids...)
+		if err != nil {
+			return nil, err
+		}
+		got, err := load.Closed{Connections: c, For: b.Plan.Run}.Run(ctx, r.Address())
+		if err != nil {
+			return nil, err
+		}
+		after, err := proc.Of(pids...)
+		if err != nil {
+			return nil, err
+		}
+		use, n := after.Since(before), float64(got.Requests)
+		return Values{"rate": got.Rate(), "switches": float64(use.Switches) / n, "cpu": micro(use.CPU) / n}, nil
+	}
+}
