@@ -29,63 +29,115 @@ type survivor struct {
 const lostWith = "ended while no master ran"
 
 // adopt makes t what r says it was, with the workers that are still there and the
-// listeners that there are now. Its effects come with the evAdopt that follows.
+// listeners that there are now. Its effects come with the evAdopt that follows. On an
+// error t is what it was.
 func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
-	cfgs := map[int]*settings.Settings{}
-	for gen, text := range r.Settings {
-		s := new(settings.Settings)
-		if err := json.Unmarshal(text, s); err != nil {
-			return fmt.Errorf("settings of generation %d: %w", gen, err)
-		}
-		cfgs[gen] = s
+	cfgs, err := r.settings()
+	if err != nil {
+		return err
 	}
-	if cfgs[r.Generation] == nil || r.Reload != nil && cfgs[r.Reload.Generation] == nil {
-		return errors.New("settings are missing")
+	a := &adoption{t: t, byName: map[string]*listener{}, said: map[string]bool{}}
+	for l, name := range t.identities() {
+		a.byName[name] = l
 	}
+	own := t.cfg
 	t.epoch, t.monotonic = r.Epoch, r.Monotonic
-	t.cfg, t.generation, t.lastGen, t.lastWorker = cfgs[r.Generation], r.Generation, r.LastGen, r.LastWorker
-	t.scaledFrom, t.lastReload, t.adoptions, t.planned = r.ScaledFrom, r.LastReload, r.Adopted+1, r.Planned
-	t.phase, t.anew = starting, r.Stopping
-	if r.Ready && !r.Stopping {
+	t.lastGen, t.lastWorker, t.scaledFrom, t.lastReload = r.LastGen, r.LastWorker, r.ScaledFrom, r.LastReload
+	t.adoptions, t.planned, t.anew = r.Adopted+1, r.Planned, r.Stopping
+	if !t.anew {
+		t.cfg, t.generation = cfgs[r.Generation], r.Generation
+	}
+	if r.Ready && !t.anew {
 		t.phase = serving
 	}
-	byName := map[string]*listener{}
-	for l, name := range t.identities() {
-		byName[name] = l
+	if t.anew { // nobody serves with the settings of the last one any more
+		t.lastGen++
+		t.cfg, t.generation = own, t.lastGen
 	}
 	for i, sr := range r.Slots {
-		s := &slot{index: i, failures: sr.Failures, retryAt: sr.RetryAt, restarts: sr.Restarts, served: t.named(byName, sr.Served)}
-		if e := sr.LastExit; e != nil {
-			s.lastExit = &exit{code: e.Code, signal: e.Signal, reason: e.Reason}
-		}
-		t.slots = append(t.slots, s)
+		t.slots = append(t.slots, a.slot(i, sr))
 	}
+	a.ownHandles(r.Own)
 	for _, life := range r.Workers {
-		if cfgs[life.Generation] == nil {
-			return errors.New("settings are missing")
-		}
-		t.restore(life, cfgs[life.Generation], alive[life.ID], byName)
+		a.worker(life, cfgs[life.Generation], alive[life.ID])
 	}
 	for i, sr := range r.Slots {
 		t.slots[i].current, t.slots[i].next = t.workers[sr.Current], t.workers[sr.Next]
 	}
-	if rr := r.Reload; rr != nil && !r.Planned && !r.Stopping {
-		t.reload = &reload{generation: rr.Generation, cfg: cfgs[rr.Generation], slots: rr.Slots, back: rr.Back}
-		if rr.Error != "" {
-			t.reload.err = errors.New(rr.Error)
-		}
-		for _, i := range rr.Todo {
-			if i >= 0 && i < len(t.slots) {
-				t.reload.todo = append(t.reload.todo, t.slots[i])
-			}
-		}
+	if r.Reload != nil && !r.Stopping {
+		t.reload = a.reload(r.Reload, cfgs[r.Reload.Generation])
 	}
 	return nil
 }
 
-// restore makes one worker what it was. One that is gone is restored, too, and ends
+// settings gives those of each generation that r names.
+func (r *tableRecord) settings() (map[int]*settings.Settings, error) {
+	cfgs := map[int]*settings.Settings{}
+	for gen, text := range r.Settings {
+		s := new(settings.Settings)
+		if err := json.Unmarshal(text, s); err != nil {
+			return nil, fmt.Errorf("settings of generation %d: %w", gen, err)
+		}
+		cfgs[gen] = s
+	}
+	needed := []int{r.Generation}
+	if r.Reload != nil {
+		needed = append(needed, r.Reload.Generation)
+	}
+	for _, life := range r.Workers {
+		needed = append(needed, life.Generation)
+	}
+	for _, gen := range needed {
+		if cfgs[gen] == nil {
+			return nil, fmt.Errorf("settings of generation %d are missing", gen)
+		}
+	}
+	return cfgs, nil
+}
+
+// adoption makes a table of records.
+type adoption struct {
+	t      *table
+	byName map[string]*listener // by identity
+	said   map[string]bool      // queries that are served from nothing now
+}
+
+func (a *adoption) slot(i int, r slotRecord) *slot {
+	s := &slot{index: i, failures: r.Failures, retryAt: r.RetryAt, restarts: r.Restarts, served: a.named(r.Served)}
+	if e := r.LastExit; e != nil {
+		s.lastExit = &exit{code: e.Code, signal: e.Signal, reason: e.Reason}
+	}
+	return s
+}
+
+func (a *adoption) reload(r *reloadRecord, cfg *settings.Settings) *reload {
+	rl := &reload{generation: r.Generation, cfg: cfg, slots: r.Slots, back: r.Back}
+	if r.Error != "" {
+		rl.err = errors.New(r.Error)
+	}
+	for _, i := range r.Todo {
+		if i >= 0 && i < len(a.t.slots) {
+			rl.todo = append(rl.todo, a.t.slots[i])
+		}
+	}
+	return rl
+}
+
+// ownHandles restores what the listeners that we opened were opened for, which a
+// worker that comes back must find, also when none is left that has it open.
+func (a *adoption) ownHandles(own []ownRecord) {
+	for _, r := range own {
+		i := slices.IndexFunc(a.t.listeners, func(l *listener) bool { return !l.passed && l.kept == r.Num })
+		if i >= 0 && r.Handle != "" {
+			a.t.handles[r.Handle] = &handle{name: r.Handle, listeners: []*listener{a.t.listeners[i]}, bound: true}
+		}
+	}
+}
+
+// worker makes one worker what it was. One that is gone is restored, too, and ends
 // by evAdopt.
-func (t *table) restore(life lifeRecord, cfg *settings.Settings, s *survivor, byName map[string]*listener) {
+func (a *adoption) worker(life lifeRecord, cfg *settings.Settings, s *survivor) {
+	t := a.t
 	w := &worker{id: life.ID, generation: life.Generation, cfg: cfg, pid: life.PID, state: life.State, want: life.Want,
 		since: life.Since, readyAt: life.ReadyAt, deadline: life.Deadline, hungAt: life.HungAt, signalled: life.Signalled,
 		why: life.Why, refusal: life.Refusal, keys: map[string]*key{}, found: s, adopted: true}
@@ -97,38 +149,37 @@ func (t *table) restore(life lifeRecord, cfg *settings.Settings, s *survivor, by
 	if s == nil {
 		return
 	}
-	w.seq, w.firstSeq, w.handedOver = s.seq, s.seq, s.handed
+	w.seq, w.handedOver = s.seq, s.handed
+	if life.Slot < 0 { // a stray: it listens on nothing any more, and its connections are in no count
+		return
+	}
+	w.orphans = map[int64]int{}
 	for _, i := range s.intents {
-		if w.orphans == nil {
-			w.orphans = map[int64]int{}
-		}
 		w.orphans[i.Seq] = i.N
 	}
 	if s.record == nil {
 		return
 	}
 	w.batch, w.saidReady = s.record.Batch, s.record.SaidReady
-	for _, kr := range s.record.Keys {
-		t.restoreKey(w, kr, byName)
+	for i := range s.record.Keys {
+		a.key(w, &s.record.Keys[i])
 	}
 }
 
-// restoreKey has a key stand for the listeners that there are now.
-func (t *table) restoreKey(w *worker, kr keyRecord, byName map[string]*listener) {
-	if kr.Query == nil {
+// key has a key stand for the listeners that there are now.
+func (a *adoption) key(w *worker, r *keyRecord) {
+	if r.Query == nil {
 		return
 	}
-	name := handleName(kr.Query)
-	h := t.handles[name]
+	name := handleName(r.Query)
+	h := a.t.handles[name]
 	if h == nil {
-		h = &handle{name: name, listeners: t.servedNow(kr, byName), bound: kr.Bound, data: kr.Data}
-		t.handles[name] = h
-		if len(h.listeners) == 0 {
-			t.log.Warn("the socket that workers listen on was not passed again: they get no connections from it; reload makes them ask for what there is",
-				"listener", kr.Query.String())
-		}
+		h = a.handle(name, r)
 	}
-	k := &key{name: name, quoted: wire.Quote(name), asked: kr.Asked, worker: w, query: kr.Query, handle: h, port: kr.Port, listening: kr.Listening}
+	if h.data == nil {
+		h.data = r.Data
+	}
+	k := &key{name: name, quoted: wire.Quote(name), asked: r.Asked, worker: w, query: r.Query, handle: h, port: r.Port, listening: r.Listening}
 	h.keys++
 	for _, l := range h.listeners {
 		l.asked = true
@@ -138,114 +189,188 @@ func (t *table) restoreKey(w *worker, kr keyRecord, byName map[string]*listener)
 	w.keys[name] = k
 }
 
-// servedNow gives the listeners that a worker is to be served from: what its query would
-// get now, so that a socket that was added is served; and for a query by number, which
-// a unit may count differently now, or one that matches nothing, the same as before.
-func (t *table) servedNow(kr keyRecord, byName map[string]*listener) []*listener {
-	if kr.Query.FD < 0 && !kr.Bound {
-		if found, err := match(t.listeners, kr.Query); err == nil && len(found) > 0 {
-			return found
-		}
+// handle gives what a key is to be served from: what its query would get now, so that
+// a socket that was added is served; but for a query by number, which a unit may count
+// differently now, for one that we opened a listener for, and for one that matches
+// nothing, the same as before. Who asks from now on shares it, unless that gets another.
+func (a *adoption) handle(name string, r *keyRecord) *handle {
+	found, err := match(a.t.listeners, r.Query)
+	if err != nil {
+		found = nil
 	}
-	return t.named(byName, kr.Listeners)
+	h := &handle{name: name, listeners: a.named(r.Listeners), bound: r.Bound}
+	if len(found) > 0 && r.Query.FD < 0 && !r.Bound {
+		h.listeners = found
+	}
+	switch {
+	case len(h.listeners) == 0:
+		h.bound = false
+		if !a.said[name] {
+			a.said[name] = true
+			a.t.log.Warn("the socket that workers listen on was not passed again: they get no connections from it; reload makes them ask for what there is",
+				"listener", shorten(r.Query.String()))
+		}
+	case len(found) == 0 || slices.Equal(found, h.listeners):
+		a.t.handles[name] = h
+	}
+	return h
 }
 
-func (t *table) named(byName map[string]*listener, names []string) []*listener {
+func (a *adoption) named(names []string) []*listener {
 	var found []*listener
 	for _, name := range names {
-		if l := byName[name]; l != nil {
+		if l := a.byName[name]; l != nil {
 			found = append(found, l)
 		}
 	}
 	return found
 }
 
-// stray is a worker of whose life nothing is known, because the record of it cannot
-// be read: it finishes what it holds, and leaves.
+// stray is a worker of whose life nothing is known, because the record of the whole
+// cannot be read: it finishes what it holds, and leaves.
 func (t *table) stray(s *survivor) {
+	s.record = nil
 	w := &worker{id: s.id, slot: &slot{index: -1}, cfg: t.cfg, pid: s.pid, state: wReady, since: t.now, keys: map[string]*key{},
-		found: s, adopted: true, seq: s.seq, firstSeq: s.seq}
+		found: s, adopted: true, seq: s.seq}
 	t.workers[w.id] = w
 	t.lastWorker = max(t.lastWorker, w.id)
+}
+
+// recount goes on with the counts of the last master. What it had accepted, and had
+// neither handed over nor was about to, ended with it. It gives how many connections
+// that one had accepted. A master that is killed between counting an answer and
+// settling it leaves it counted twice.
+func (t *table) recount(c state.Counters) (accepted uint64) {
+	t.count = Counters{HandedOver: c.HandedOver, Redistributed: c.Redistributed, Ambiguous: c.Ambiguous, ClosedUndelivered: c.ClosedUndelivered}
+	ended := c.HandedOver + c.Ambiguous + c.ClosedUndelivered
+	for _, w := range t.workers {
+		for _, n := range w.orphans {
+			ended += uint64(n)
+		}
+	}
+	if c.Accepted > ended {
+		n := c.Accepted - ended
+		t.count.ClosedUndelivered += n
+		t.log.Warn("connections lost that the last master had accepted and not handed over", "held", n)
+	}
+	return max(c.Accepted, ended)
 }
 
 // takeOver begins to serve with what adopt has restored.
 func (t *table) takeOver() {
 	here, gone := 0, 0
-	for _, id := range slices.Sorted(maps.Keys(t.workers)) {
-		w := t.workers[id]
-		if w.found == nil {
+	ids := slices.Sorted(maps.Keys(t.workers))
+	for _, id := range ids {
+		if w := t.workers[id]; w.found != nil {
+			here++
+			t.takeOn(w)
+		} else {
 			gone++
 			t.takeAway(w)
-			continue
 		}
-		here++
-		t.takeOn(w)
 	}
 	t.log.Info("adopted the workers of the last master", "workers", here, "gone", gone, "generation", t.generation, "adopted", t.adoptions)
-	if t.anew { // the last one was stopping: its workers leave, and others come
-		for _, w := range t.workers {
-			t.drain(w)
-		}
-		t.slots, t.anew = nil, false
-		t.start()
+	if t.anew {
+		t.startAnew()
 		return
+	}
+	for _, id := range ids {
+		if w := t.workers[id]; w != nil && w.want == up && w.state == wReady {
+			t.seat(w)
+		}
 	}
 	for _, s := range t.slots {
 		t.refill(s)
 	}
 	if t.phase == starting {
 		t.startLimit = t.now.add(t.cfg.StartTimeout)
-		t.arm(t.startLimit)
 		t.extend()
 		t.nowServing()
 	} else {
 		t.statusText = t.statusLine()
 		t.do(effect{kind: effNotify, notify: Event{Ready: true, Status: t.statusText}})
+		if !t.planned { // else the workers that come may listen on more
+			t.warnUnasked()
+		}
+	}
+	for _, id := range ids { // of some, only the end of the last master was in the way
+		if w := t.workers[id]; w != nil && w.state == wOnline {
+			t.checkReady(w)
+		}
 	}
 	t.reloadOn()
+	t.roll()
 	t.sweep()
 	t.status()
 	t.tick()
 }
 
+// startAnew has the workers of a master that was stopping leave, and others come, with
+// the settings that this master was started with.
+func (t *table) startAnew() {
+	for _, id := range slices.Sorted(maps.Keys(t.workers)) {
+		t.drain(t.workers[id])
+	}
+	t.lastGen++
+	t.generation = t.lastGen
+	t.slots, t.anew, t.planned, t.scaledFrom = nil, false, false, 0
+	t.begin()
+	t.tick()
+}
+
+// roll begins the reload that a planned end of the last master is for, after the one
+// that it was in.
+func (t *table) roll() {
+	if t.planned && t.reload == nil && t.phase == serving {
+		t.do(effect{kind: effReload})
+	}
+}
+
 // takeOn sees to one worker that lives.
 func (t *table) takeOn(w *worker) {
+	s := w.found
+	w.found = nil
+	wasOnline := w.state >= wOnline
 	switch {
-	case w.found.record == nil:
+	case w.want == down:
+	case s.record == nil:
 		t.log.Warn("what is known of a worker cannot be read: it finishes what it holds, and is replaced", w.attrs()...)
 		t.replaceLost(w)
-	case w.found.unsent:
+	case s.unsent:
 		t.log.Warn("answers to a worker were lost with the last master: it finishes what it holds, and is replaced", w.attrs()...)
 		t.replaceLost(w)
-	case w.want == down && !w.found.told && !w.signalled:
-		t.tellLeave(w) // the last master was about to
+	case w.state < wReady: // nobody heard what it said meanwhile
+		w.deadline = t.now.add(w.cfg.StartTimeout)
 	}
-	if w.state >= wOnline {
+	if w.want == down && !s.told && !w.signalled { // the last master was about to
+		t.tellLeave(w)
+	}
+	if w.want == down && w.deadline == 0 { // or was about to kill it
+		w.deadline = t.now.add(w.cfg.KillTimeout)
+	}
+	if w.hungAt != 0 { // its end may only not have been seen
+		w.hungAt = t.now.add(hangUpGrace)
+	}
+	if wasOnline {
+		w.probeBy = t.now.add(w.cfg.AckTimeout)
 		t.probe(w)
 	}
-	if w.want == up && w.state == wReady {
-		t.seat(w)
-	}
-	w.found = nil
+	t.arm(w.deadline)
+	t.arm(w.hungAt)
+	t.arm(w.probeBy)
 }
 
 // replaceLost has a worker leave that cannot go on.
 func (t *table) replaceLost(w *worker) {
-	if w.want == down {
+	t.vacate(w)
+	w.want = down
+	if w.state < wReady {
+		w.state = wDraining
+		t.terminate(w)
 		return
 	}
-	w.want, w.state = down, wDraining
+	w.state = wDraining
 	w.deadline = t.now.add(w.cfg.DrainTimeout)
-	t.arm(w.deadline)
-	t.tellLeave(w)
-	s := w.slot
-	if s.current == w {
-		s.current = nil
-	}
-	if s.next == w {
-		s.next = nil
-	}
 }
 
 // tellLeave tells w to take nothing new, finish, and leave. Told twice, Node would
@@ -257,33 +382,44 @@ func (t *table) tellLeave(w *worker) {
 // takeAway sees to one that is gone. One that had not become ready, or whose channel
 // could not be kept yet, was the last master's doing: it is started again.
 func (t *table) takeAway(w *worker) {
-	s := w.slot
 	delete(t.workers, w.id)
-	t.orphaned(w)
 	if w.want == up && w.state == wReady {
 		e := exit{code: -1, reason: lostWith}
-		s.lastExit = &e
+		w.slot.lastExit = &e
 		t.log.Warn("worker died", w.attrs("err", e.reason, "output", "")...)
 	}
+	t.vacate(w)
+}
+
+// vacate takes w, which is no use any more, out of its slot. A reload that had begun
+// there begins there again.
+func (t *table) vacate(w *worker) {
+	s := w.slot
 	if s.current == w {
 		s.current = nil
 	}
-	if s.next == w {
-		s.next = nil
-		if r := t.reload; r != nil && !slices.Contains(r.todo, s) {
-			r.todo = append(r.todo, s)
-		}
+	if s.next != w {
+		return
+	}
+	s.next = nil
+	if r := t.reload; r != nil && !slices.Contains(r.todo, s) {
+		r.todo = append(r.todo, s)
 	}
 }
 
-// refill starts a worker where none is, and none is about to be.
+// refill starts a worker where none is, and none is about to be. A reload waits for
+// the one that it is to have there.
 func (t *table) refill(s *slot) {
-	if s.current == nil && s.next == nil && s.retryAt == 0 {
-		if r := t.reload; r != nil {
-			r.todo = slices.DeleteFunc(r.todo, func(other *slot) bool { return other == s })
-		}
-		s.current = t.respawn(s)
+	if s.current != nil || s.next != nil || s.retryAt != 0 {
+		return
 	}
+	r := t.reload
+	if r == nil || r.back && !slices.Contains(r.todo, s) {
+		s.current = t.respawn(s)
+		return
+	}
+	r.todo = slices.DeleteFunc(r.todo, func(other *slot) bool { return other == s })
+	s.next = t.respawn(s)
 }
 
 // probeEvery is how soon a probe is sent again that could not be, or that the worker
@@ -295,10 +431,7 @@ const probeEvery = 50 * time.Millisecond
 // when it has answered that, no answer of those is under way: acknowledgements, which
 // have no number, are of ours again.
 func (t *table) probe(w *worker) {
-	w.probing, w.probe = true, w.nextSeq()
-	w.probeAt = 0
-	w.probeBy = t.now.add(w.cfg.AckTimeout)
-	t.arm(w.probeBy)
+	w.probing, w.probe, w.probeAt = true, w.nextSeq(), 0
 	t.do(effect{kind: effProbe, worker: w, seq: w.probe})
 }
 
@@ -333,6 +466,9 @@ func (t *table) tickProbe(w *worker) {
 // It reports false for one to nothing that is known.
 func (t *table) beforeUs(w *worker, m *wire.Message) bool {
 	if w.probing && m.Ack == w.probe {
+		if w.probeBy == 0 {
+			t.log.Info("worker answers again", w.attrs()...)
+		}
 		w.probing, w.probeAt, w.probeBy = false, 0, 0
 		// What it has not answered by now, it never got.
 		t.orphaned(w)
@@ -342,32 +478,38 @@ func (t *table) beforeUs(w *worker, m *wire.Message) bool {
 	if ok {
 		delete(w.orphans, m.Ack)
 		taken := 0
-		if m.Accepted {
-			taken = max(0, n-len(m.Refused))
+		for _, refused := range marked(m.Refused, n) {
+			if m.Accepted && !refused {
+				taken++
+			}
 		}
 		t.handedOver(w, taken)
 		t.lostBefore(w, n-taken, "it refused them, and they ended with the last master")
 	}
-	return ok || w.adopted && m.Ack < w.seq
+	return ok || m.Ack < w.seq
 }
 
 // orphaned counts what the last master was about to hand to w and never did.
 func (t *table) orphaned(w *worker) {
-	n := 0
-	for _, held := range w.orphans {
-		n += held
-	}
-	w.orphans = nil
-	t.lostBefore(w, n, "the last master ended before it had handed them over")
+	t.lostBefore(w, t.settleOrphans(w), "the last master ended before it had handed them over")
 }
 
 // diedHolding counts what the last master had handed to w, which never answered: its
 // application may have seen them.
 func (t *table) diedHolding(w *worker) {
-	for _, held := range w.orphans {
-		t.count.Ambiguous += uint64(held)
+	t.count.Ambiguous += uint64(t.settleOrphans(w))
+	w.probing = false
+}
+
+// settleOrphans ends the account of w's orphans, and says how many there were.
+func (t *table) settleOrphans(w *worker) int {
+	n := 0
+	for _, seq := range slices.Sorted(maps.Keys(w.orphans)) {
+		n += w.orphans[seq]
+		t.do(effect{kind: effSettle, worker: w, seq: seq})
 	}
-	w.orphans, w.probing = nil, false
+	w.orphans = nil
+	return n
 }
 
 // lostBefore counts connections that ended with the last master.

@@ -119,7 +119,6 @@ func (l *loop) lines(p *proc, until time.Time) bool {
 			return true
 		default:
 			l.message(p, line)
-			l.tally(p)
 			p.state.Lines.Done()
 		}
 	}
@@ -170,6 +169,7 @@ func (l *loop) message(p *proc, line []byte) {
 		answered = l.msg.Ack
 	}
 	l.apply(event{kind: evMessage, worker: p.worker.id, msg: &l.msg})
+	l.tally(p) // first: killed between the two, a master counts twice, and says of nothing that it was lost
 	if answered >= 0 {
 		p.state.Settle(answered)
 	}

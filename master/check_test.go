@@ -1,6 +1,8 @@
 package master
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
 	"slices"
 )
@@ -9,9 +11,47 @@ import (
 func (s *stage) check() {
 	s.tb.Helper()
 	s.checkOwners()
+	s.checkCounts()
 	s.checkSeats()
 	s.checkDeadlines()
 	s.checkLists()
+	s.checkWorkers()
+}
+
+// Each connection that this master and those before it accepted is counted as ended,
+// or is ours, or with a worker that has not answered the last master.
+func (s *stage) checkCounts() {
+	s.tb.Helper()
+	c := s.t.count
+	sum := c.HandedOver + c.Ambiguous + c.ClosedUndelivered + uint64(len(s.open))
+	orphans := 0
+	for _, w := range s.t.workers {
+		for _, n := range w.orphans {
+			orphans += n
+		}
+	}
+	if sum += uint64(orphans); sum != s.mem.accepted {
+		s.tb.Fatalf("%+v, %d connections of ours and %d of the last master are %d, and %d were accepted", c, len(s.open), orphans, sum, s.mem.accepted)
+	}
+}
+
+// Who behaves is never called to account, and no slot stays empty.
+func (s *stage) checkWorkers() {
+	s.tb.Helper()
+	for id, w := range s.t.workers {
+		if p := s.peers[id]; s.strict && p != nil && !p.wild && w.violations > 0 {
+			s.tb.Fatalf("%s has misbehaved %d times for the master, and has not", w, w.violations)
+		}
+	}
+	if s.t.phase > serving {
+		return
+	}
+	for _, slot := range s.t.slots {
+		begun := s.t.reload == nil || !slices.Contains(s.t.reload.todo, slot)
+		if slot.current == nil && slot.next == nil && slot.retryAt == 0 && begun {
+			s.tb.Fatalf("slot %d has no worker, and never gets one", slot.index)
+		}
+	}
 }
 
 // Each connection that was accepted is in one place: held by its listener, in one
@@ -108,6 +148,10 @@ func (s *stage) deadlines() map[string]instant {
 	for _, w := range t.workers {
 		all["the deadline of "+w.String()] = w.deadline
 		all["the hang-up of "+w.String()] = w.hungAt
+		if w.probing && !w.ended && !w.broken {
+			all["the next probe of "+w.String()] = w.probeAt
+			all["the end of patience with "+w.String()] = w.probeBy
+		}
 		if w.head < len(w.sent) && w.sent[w.head].seq >= 0 && !w.stalled {
 			all["the ack-timeout of "+w.String()] = w.sent[w.head].at.add(w.cfg.AckTimeout)
 		}
@@ -180,6 +224,68 @@ func (s *stage) checkLists() {
 			if w != nil && s.t.phase <= serving && (s.t.workers[w.id] != w || w.want == down) {
 				s.tb.Fatalf("%s is in slot %d: want %v, known %v", w, slot.index, w.want, s.t.workers[w.id] == w)
 			}
+		}
+	}
+}
+
+// What the next master would find is what there is: each event that changes a record
+// is known to.
+func (s *stage) checkSaved(ev *event) {
+	s.tb.Helper()
+	if fresh := encode(s.t.record()); !bytes.Equal(fresh, s.mem.record) {
+		s.tb.Fatalf("after event %d (%+v) the record of the whole is\n%s\nand what is saved is\n%s", ev.kind, ev.msg, fresh, s.mem.record)
+	}
+	of := s.t.identities()
+	for id, w := range s.t.workers {
+		if m := s.mem.workers[id]; m != nil && m.record != nil && !m.moved && !w.ended && w.slot.index >= 0 && s.t.phase < settling {
+			s.checkChannel("saved", m.record, w.record(of))
+		}
+	}
+}
+
+// checkChannel compares what there is of a worker with a record of it. A record may
+// lack the data of a handle that only a later asker brought.
+func (s *stage) checkChannel(what string, text []byte, fresh *channelRecord) {
+	s.tb.Helper()
+	r := new(channelRecord)
+	if err := json.Unmarshal(text, r); err != nil {
+		s.tb.Fatalf("record %s: %v", text, err)
+	}
+	for i := range min(len(r.Keys), len(fresh.Keys)) {
+		if r.Keys[i].Data == nil {
+			fresh.Keys[i].Data = nil
+		}
+	}
+	if !bytes.Equal(encode(fresh), encode(r)) {
+		s.tb.Fatalf("the record of a worker is\n%s\nand what was %s is\n%s", encode(fresh), what, encode(r))
+	}
+}
+
+// checkAdopted fails the test unless the table is what the records say.
+func (s *stage) checkAdopted(r *tableRecord, a aftermath) {
+	s.tb.Helper()
+	for id, w := range s.t.workers {
+		m := s.mem.workers[id]
+		if m == nil {
+			continue
+		}
+		m.moved = m.moved || a.sockets != nil || w.slot.index < 0
+		for _, k := range w.keys {
+			m.moved = m.moved || len(k.handle.listeners) == 0
+		}
+	}
+	if a.sockets != nil || r.Stopping {
+		return
+	}
+	fresh := s.t.record()
+	fresh.Adopted--
+	if !bytes.Equal(encode(fresh), encode(r)) {
+		s.tb.Fatalf("adopted is\n%s\nand recorded was\n%s", encode(fresh), encode(r))
+	}
+	of := s.t.identities()
+	for id, w := range s.t.workers {
+		if v := w.found; v != nil && v.record != nil && !s.mem.workers[id].moved {
+			s.checkChannel("adopted", s.mem.workers[id].record, w.record(of))
 		}
 	}
 }

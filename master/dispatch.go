@@ -215,12 +215,7 @@ func (t *table) handedOver(w *worker, n int) {
 // partly applies an answer that refuses some connections of a batch.
 func (t *table) partly(w *worker, h *handoff, refused []int) {
 	t.rest(h.seat)
-	isRefused := make([]bool, len(h.conns))
-	for _, i := range refused {
-		if i >= 0 && i < len(isRefused) {
-			isRefused[i] = true
-		}
-	}
+	isRefused := marked(refused, len(h.conns))
 	var back []*conn
 	for i, c := range h.conns {
 		if isRefused[i] {
@@ -231,6 +226,17 @@ func (t *table) partly(w *worker, h *handoff, refused []int) {
 	}
 	t.handedOver(w, len(h.conns)-len(back))
 	t.redistribute(w, h, back)
+}
+
+// marked tells which of n a worker named. It may name any number, often.
+func marked(names []int, n int) []bool {
+	all := make([]bool, n)
+	for _, i := range names {
+		if i >= 0 && i < n {
+			all[i] = true
+		}
+	}
+	return all
 }
 
 // redistribute gives connections that were refused to others.
@@ -309,6 +315,9 @@ func (t *table) abandon(w *worker) {
 		h := &w.sent[i]
 		if h.done {
 			continue
+		}
+		if h.seq >= 0 {
+			t.do(effect{kind: effSettle, worker: w, seq: h.seq})
 		}
 		for _, c := range h.conns {
 			switch {

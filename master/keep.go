@@ -23,15 +23,15 @@ type Store interface {
 // What is kept, by name: of each worker its channel, its pidfd and its state; the
 // state of the service; and the listeners that we opened.
 const (
-	serviceName    = "state"
-	channelName    = "w%d.chan"
-	processName    = "w%d.pid"
-	workerName     = "w%d.state"
-	outName        = "w%d.out"
-	errName        = "w%d.err"
-	listenerName   = "l%d.listen"
-	maxAttempts    = 3 // the last of them starts clean
-	moreHandoffs   = 2 // intents for each connection of the window: refused ones wait for their turn
+	serviceName  = "state"
+	channelName  = "w%d.chan"
+	processName  = "w%d.pid"
+	workerName   = "w%d.state"
+	outName      = "w%d.out"
+	errName      = "w%d.err"
+	listenerName = "l%d.listen"
+	maxAttempts  = 3 // the last of them starts clean
+	moreHandoffs = 2 // intents for each connection of the window: refused ones wait for their turn
 )
 
 // keep has the store keep fd, if there is one.
@@ -74,16 +74,24 @@ func (l *loop) dropWorker(id int) {
 // save brings the records up to date with what ev has changed, before anything that
 // follows from it is done. What comes and goes with each connection is no part of them.
 func (l *loop) save(ev *event) {
-	if l.state == nil || ev.isHot() && !l.t.changed {
+	if l.state == nil {
 		return
 	}
-	l.t.changed = false
-	if ev.changesChannel() {
-		if p := l.procs[ev.worker]; p != nil {
-			l.saveWorker(p)
-		}
+	whole, channel := l.t.unsaved(ev)
+	if p := l.procs[ev.worker]; channel && p != nil {
+		l.saveWorker(p)
 	}
-	l.saved(l.state.Save(encode(l.t.record())))
+	if whole {
+		l.saved(l.state.Save(encode(l.t.record())))
+	}
+}
+
+// unsaved tells which records ev, which t has applied, has changed: the one of the
+// whole, and the one of its worker.
+func (t *table) unsaved(ev *event) (whole, channel bool) {
+	whole = !ev.isHot() || t.changed
+	t.changed = false
+	return whole, ev.changesChannel()
 }
 
 func (l *loop) saveWorker(p *proc) {
@@ -125,15 +133,15 @@ func (ev *event) changesChannel() bool {
 	return false
 }
 
-// tally keeps the counts, after what a message has changed.
+// tally keeps p's own count.
 func (l *loop) tally(p *proc) {
 	if p.counted != p.worker.handedOver {
 		p.counted = p.worker.handedOver
 		p.state.Count(p.counted)
 	}
-	l.count()
 }
 
+// count keeps the counts of the whole.
 func (l *loop) count() {
 	c := state.Counters{Accepted: l.accepted, HandedOver: l.t.count.HandedOver, Redistributed: l.t.count.Redistributed,
 		Ambiguous: l.t.count.Ambiguous, ClosedUndelivered: l.t.count.ClosedUndelivered}

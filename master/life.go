@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -13,11 +14,16 @@ const stableAfter = time.Minute
 // maxFirstFailures is how often each worker may die before the first READY.
 const maxFirstFailures = 3
 
-// start spawns the first workers.
+// start begins with the strays of a master whose state cannot be read, if there are any.
 func (t *table) start() {
-	for _, w := range t.workers { // strays
-		t.takeOn(w)
+	for _, id := range slices.Sorted(maps.Keys(t.workers)) {
+		t.takeOn(t.workers[id])
 	}
+	t.begin()
+}
+
+// begin spawns the first workers.
+func (t *table) begin() {
 	t.startLimit = t.now.add(t.cfg.StartTimeout)
 	t.arm(t.startLimit)
 	t.fill(t.cfg.Workers)
@@ -282,10 +288,10 @@ const settleTime = time.Second
 // stop begins the end: nothing new is accepted, what was accepted is handed over,
 // then the workers drain.
 func (t *table) stop(err error) {
-	if t.phase >= settling {
-		t.leaving, t.planned = false, false // a stop wins
+	if t.phase >= draining || t.phase == settling && !t.leaving {
 		return
 	}
+	t.leaving, t.planned = false, false // a stop wins
 	t.phase, t.stopErr = settling, err
 	t.settleBy = t.now.add(settleTime)
 	t.arm(t.settleBy)
@@ -371,6 +377,7 @@ func (t *table) stopNow() {
 
 // unbind closes a listener of our own. What it holds, no worker will take.
 func (t *table) unbind(l *listener) {
+	t.changed = true
 	l.closing, l.failed, l.gone, l.polled = false, true, true, false
 	for _, c := range l.held {
 		t.discard(c)

@@ -144,18 +144,21 @@ func (l *loop) open() error {
 	}
 	if l.adopted {
 		l.setClock()
-		return nil
 	}
 	if len(l.cfg.Sockets) > 0 {
 		return nil
 	}
 	for _, spec := range l.cfg.Listen {
+		if l.adopted && l.reopened(spec) {
+			continue
+		}
 		ls, fd, err := bindListen(spec)
 		if err != nil {
 			return fmt.Errorf("--listen %s: %w", spec, err)
 		}
 		l.t.listeners = append(l.t.listeners, ls)
 		l.add(ls, fd)
+		l.keep(fmt.Sprintf(listenerName, ls.kept), fd)
 	}
 	return nil
 }
@@ -180,9 +183,6 @@ func (l *loop) run() error {
 		l.apply(event{kind: evAdopt})
 	} else {
 		l.apply(event{kind: evStart})
-	}
-	if l.t.planned {
-		l.reload(nil)
 	}
 	if l.cfg.Watchdog > 0 {
 		l.alive = l.now
@@ -292,6 +292,7 @@ func (l *loop) step(ev *event) {
 	effects := l.t.step(*ev)
 	l.save(ev)
 	l.do(effects)
+	l.count() // last: what is lost by the way is lost, and counted by who comes next
 }
 
 // settle sends all batches, also those that others could not take.
@@ -315,11 +316,15 @@ func (l *loop) accept(ls *listener) {
 			l.apply(event{kind: evFull, listener: ls})
 			return
 		}
+		l.accepted++ // first: a master that is killed in between has lost it
+		l.count()
 		fd, err := sys.Accept(ls.fd)
+		if err != nil {
+			l.accepted--
+			l.count()
+		}
 		switch err {
 		case nil:
-			l.accepted++
-			l.count()
 			l.apply(event{kind: evAccepted, listener: ls, fd: fd})
 		case unix.EAGAIN:
 			l.apply(event{kind: evDrained, listener: ls})
@@ -375,6 +380,8 @@ func (l *loop) do(effects []effect) {
 			if p := l.procs[e.worker.id]; p != nil {
 				p.state.Settle(e.seq)
 			}
+		case effReload:
+			l.reload(nil)
 		case effNotify:
 			if e.notify.Ready && l.state != nil {
 				l.state.Adopted()

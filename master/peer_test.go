@@ -42,13 +42,49 @@ func (s *stage) says(p *peer, m wire.Message) {
 	if m.Kind == wire.Close {
 		p.keys = slices.DeleteFunc(p.keys, func(k string) bool { return k == m.Key })
 	}
-	s.turn(event{kind: evMessage, worker: p.id, msg: &m})
+	p.line = &m
+	s.hear(p)
+}
+
+// hear is what loop.lines does with one line.
+func (s *stage) hear(p *peer) {
+	s.tb.Helper()
+	m := p.line
+	s.apply(event{kind: evMessage, worker: p.id, msg: m})
+	s.mem.workers[p.id].handed = s.t.workers[p.id].handedOver
+	if m.Kind == wire.Answer && !m.Envelope {
+		delete(s.mem.workers[p.id].intents, m.Ack)
+	}
+	s.point()
+	p.line = nil
+	s.settle()
 }
 
 func (s *stage) online(p *peer, batch int) {
 	s.tb.Helper()
-	s.turn(event{kind: evSpawned, worker: p.id, pid: 1000 + p.id})
+	if p.pid == 0 {
+		s.spawned(p)
+	}
+	if !p.kept {
+		s.keeps(p)
+	}
 	s.says(p, wire.Message{Kind: wire.Online, Batch: batch, Ack: -1})
+}
+
+// spawned has p's process started.
+func (s *stage) spawned(p *peer) {
+	s.tb.Helper()
+	p.pid = 1000 + p.id
+	s.turn(event{kind: evSpawned, worker: p.id, pid: p.pid})
+}
+
+// keeps has p's descriptors kept for the next master.
+func (s *stage) keeps(p *peer) {
+	s.tb.Helper()
+	p.kept = true
+	if s.t.stores {
+		s.turn(event{kind: evKept, worker: p.id})
+	}
 }
 
 // asks has p query q, and gives the key that it got, if any.
@@ -92,7 +128,7 @@ func (s *stage) acks(p *peer) {
 	for i := range p.owed {
 		if p.owed[i].envelope && !p.owed[i].acked {
 			p.owed[i].acked = true
-			if !p.wild {
+			if !p.wild && !p.owed[i].probe {
 				s.taken[p.owed[i].fds[0]] = p.id
 			}
 			break
@@ -105,6 +141,7 @@ func (s *stage) nacks(p *peer) {
 	s.tb.Helper()
 	for i := range p.owed {
 		if p.owed[i].envelope && !p.owed[i].acked {
+			s.loses(p.owed[i].fds)
 			p.owed = slices.Delete(p.owed, i, i+1)
 			break
 		}
@@ -123,15 +160,39 @@ func (s *stage) answer(p *peer, accepted bool, refused ...int) {
 	}
 	m := p.owed[0]
 	p.owed = p.owed[1:]
-	if !accepted {
-		delete(s.taken, m.fds[0])
+	if m.probe {
+		p.ask, accepted, refused = false, false, nil
 	}
-	for _, i := range refused {
-		if i >= 0 && i < len(m.fds) {
-			delete(s.taken, m.fds[i])
+	for i, fd := range m.fds {
+		if !accepted || slices.Contains(refused, i) {
+			delete(s.taken, fd)
+			s.loses([]int{fd})
+		} else {
+			s.takes(fd)
 		}
 	}
 	s.says(p, wire.Message{Kind: wire.Answer, Ack: m.seq, Accepted: accepted, Refused: refused})
+}
+
+// takes notes that an application has fd.
+func (s *stage) takes(fd int) {
+	if s.open[fd] || s.left[fd] != 0 {
+		s.delivered++
+	}
+	if s.left[fd] != 0 {
+		delete(s.left, fd)
+		s.closed[fd] = true
+	}
+}
+
+// loses notes that a worker let go of fds: of those that nobody else has, it was the end.
+func (s *stage) loses(fds []int) {
+	for _, fd := range fds {
+		if s.left[fd] != 0 {
+			delete(s.left, fd)
+			s.closed[fd] = true
+		}
+	}
 }
 
 func (s *stage) accepts(p *peer) { s.tb.Helper(); s.answer(p, true) }
@@ -155,6 +216,7 @@ func (s *stage) everyoneAccepts() {
 // ends has p close its channel.
 func (s *stage) ends(p *peer) {
 	s.tb.Helper()
+	s.loses(p.given())
 	p.closed, p.owed = true, nil
 	s.turn(event{kind: evChannelEnd, worker: p.id})
 	s.polled()

@@ -1,10 +1,12 @@
 package master
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,13 +35,15 @@ func TestNothingThatWorkersDoLosesAConnection(t *testing.T) {
 			"pass":      d.pass,
 			"operate":   d.operate,
 			"stop":      d.stop,
+			"crash":     d.crash,
+			"leave":     d.leave,
 		})
 		d.calm(rt)
-		d.s.checkEnd(rt)
+		d.checkEnd(rt)
 		if !d.s.ended {
 			d.s.turn(event{kind: evStop})
 			d.calm(rt)
-			d.s.checkEnd(rt)
+			d.checkEnd(rt)
 		}
 		if !d.s.ended {
 			rt.Fatalf("every worker has left, and the end has not come: phase %v, workers %v", d.s.t.phase, d.s.t.workers)
@@ -53,6 +57,20 @@ type dice struct {
 	cfg     settings.Settings
 	queries []*wire.Query // what a worker of this service listens on
 	batches int
+	wild    bool  // some worker was
+	mixed   mixed // generations may be, as the log says
+}
+
+// mixed is a log that only knows whether one thing was said: that a reload could not
+// be taken back in some slot.
+type mixed bool
+
+func (m *mixed) Enabled(context.Context, slog.Level) bool { return true }
+func (m *mixed) WithAttrs([]slog.Attr) slog.Handler       { return m }
+func (m *mixed) WithGroup(string) slog.Handler            { return m }
+func (m *mixed) Handle(_ context.Context, r slog.Record) error {
+	*m = *m || mixed(strings.Contains(r.Message, "did not start again"))
+	return nil
 }
 
 func newDice(t *rapid.T) *dice {
@@ -64,12 +82,13 @@ func newDice(t *rapid.T) *dice {
 		cfg.Ready = settings.ReadyFirst
 	}
 	d := &dice{cfg: cfg, s: newStage(t, cfg), batches: rapid.SampledFrom([]int{0, 3}).Draw(t, "batches")}
-	d.s.t.log = slog.New(slog.DiscardHandler)
+	d.s.t.log, d.s.strict = slog.New(&d.mixed), true
 	d.queries = []*wire.Query{port(80), port(81)}
 	if rapid.Bool().Draw(t, "passed") {
 		d.s.tcp("web", "[::]:80")
 		d.s.tcp("alt", "[::]:81")
 	}
+	d.s.t.stores = rapid.Bool().Draw(t, "stores")
 	d.s.turn(event{kind: evStart})
 	if rapid.Bool().Draw(t, "quick start") {
 		for _, p := range d.s.starting() {
@@ -98,6 +117,9 @@ func (d *dice) who(t *rapid.T) *peer {
 	p, ok := one(t, "worker", all)
 	if !ok {
 		t.Skip("nobody is there")
+	}
+	if p.pid == 0 {
+		d.s.spawned(p)
 	}
 	return p
 }
@@ -130,8 +152,12 @@ func (d *dice) begin(t *rapid.T) {
 	d.s.tb = t
 	p := d.who(t)
 	w := d.s.worker(p)
+	if !p.kept && rapid.Bool().Draw(t, "kept") {
+		d.s.keeps(p)
+		return
+	}
 	if w.state == wStarting {
-		d.s.online(p, d.batches)
+		d.s.says(p, wire.Message{Kind: wire.Online, Batch: d.batches, Ack: -1})
 		return
 	}
 	for _, q := range d.queries {
@@ -153,14 +179,17 @@ func (d *dice) answer(t *rapid.T) {
 	if len(p.owed) == 0 {
 		t.Skip("it owes nothing")
 	}
-	switch rapid.IntRange(0, 4).Draw(t, "answer") {
-	case 0:
+	acked := !slices.ContainsFunc(p.owed, func(m sent) bool { return m.envelope && !m.acked })
+	switch n := rapid.IntRange(0, 4).Draw(t, "answer"); {
+	case n < 2 && acked:
+		t.Skip("it has acknowledged all")
+	case n == 0:
 		d.s.acks(p)
-	case 1:
+	case n == 1:
 		d.s.nacks(p)
-	case 2:
+	case n == 2:
 		d.s.refuses(p)
-	case 3:
+	case n == 3:
 		d.s.answer(p, true, rapid.SliceOfN(rapid.IntRange(-1, 4), 1, 3).Draw(t, "refused")...)
 	default:
 		d.s.accepts(p)
@@ -172,7 +201,7 @@ func (d *dice) misbehave(t *rapid.T) {
 	d.s.tb = t
 	p := d.who(t)
 	w := d.s.worker(p)
-	p.wild = true
+	p.wild, d.wild = true, true
 	for _, fd := range p.given() {
 		delete(d.s.taken, fd)
 	}
@@ -235,6 +264,12 @@ func (d *dice) channel(t *rapid.T) {
 func (p *peer) reads(s *stage) {
 	s.tb.Helper()
 	p.full = false
+	for _, b := range p.lines {
+		s.line(p, b)
+	}
+	if p.lines != nil && !p.dead {
+		p.lines, s.mem.workers[p.id].unsent = nil, false
+	}
 	if p.err != unix.EPIPE {
 		p.err = nil
 	}
@@ -308,15 +343,87 @@ func (d *dice) stop(t *rapid.T) {
 	d.s.polled()
 }
 
+// crash has the master be killed, and another one adopt what it left.
+func (d *dice) crash(t *rapid.T) {
+	d.s.tb = t
+	if d.s.ended {
+		t.Skip("it has ended")
+	}
+	if rapid.Bool().Draw(t, "in the middle") {
+		do, _ := one(t, "of", []func(*rapid.T){d.arrive, d.batch, d.begin, d.answer, d.misbehave, d.end, d.pass, d.operate, d.stop})
+		d.s.killedAt(rapid.IntRange(1, 30).Draw(t, "point"), func() { do(t) })
+		if d.s.ended {
+			return
+		}
+	}
+	d.s.crash(d.aftermath(t))
+}
+
+// leave has the master leave the workers to the next one.
+func (d *dice) leave(t *rapid.T) {
+	d.s.tb = t
+	if d.s.ended || d.s.t.phase != serving {
+		t.Skip("it does not serve")
+	}
+	d.s.turn(event{kind: evLeave, n: rapid.IntRange(0, 1).Draw(t, "planned")})
+	if !d.s.ended && rapid.Bool().Draw(t, "all answer") {
+		d.s.everyoneAccepts()
+	}
+	if !d.s.ended {
+		d.s.pass(settleTime)
+	}
+	d.s.crash(d.aftermath(t))
+}
+
+// aftermath is what the next master finds.
+func (d *dice) aftermath(t *rapid.T) aftermath {
+	a := aftermath{
+		after:   rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, 10 * time.Second, time.Minute}).Draw(t, "after"),
+		refused: rapid.IntRange(0, 9).Draw(t, "refused") == 9,
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.s.peers)) {
+		switch p := d.s.peers[id]; rapid.IntRange(0, 9).Draw(t, "found") {
+		case 8:
+			if p.line == nil { // else nobody will hear it
+				a.gone = append(a.gone, p)
+			}
+		case 9:
+			a.unreadable = append(a.unreadable, p)
+		}
+	}
+	if len(d.s.t.listeners) > 0 && d.s.t.listeners[0].passed {
+		switch rapid.IntRange(0, 4).Draw(t, "sockets") {
+		case 3:
+			a.sockets = func(l []*listener) []*listener { slices.Reverse(l); return l }
+		case 4:
+			a.sockets = func(l []*listener) []*listener {
+				if i := slices.IndexFunc(l, func(l *listener) bool { return l.name == "more" }); i >= 0 {
+					return slices.Delete(l, i, i+1)
+				}
+				l[0].name = "renamed"
+				return append(l, tcp("more", "127.0.0.1:80"))
+			}
+		}
+	}
+	return a
+}
+
 // calm has those who misbehaved die, and all others do what they should, until
 // nothing is left to do.
 func (d *dice) calm(t *rapid.T) {
 	s := d.s
 	s.tb = t
 	clear(s.acceptErr)
+	if !s.ended {
+		s.settle() // of batch
+	}
+	all := rapid.Bool().Draw(t, "all die")
 	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
 		if p := s.peers[id]; p != nil && !s.ended {
-			s.dies(p)
+			p.reads(s)
+			if all || p.wild || p.dead || p.closed || p.err != nil {
+				s.dies(p)
+			}
 		}
 	}
 	for range 300 {
@@ -351,9 +458,29 @@ func (d *dice) behave(p *peer) {
 		}
 		s.exits(p, exit{reason: "exited with code 0"})
 	case w.state == wStarting && w.want == up:
-		s.opens(p, d.batches, d.queries...)
-		s.polled()
+		s.online(p, d.batches)
+	case w.state == wOnline && w.want == up:
+		d.goesOn(p)
 	}
+}
+
+// goesOn has p do what it lacks to be ready.
+func (d *dice) goesOn(p *peer) {
+	s := d.s
+	if !p.kept {
+		s.keeps(p)
+	}
+	for _, q := range d.queries {
+		if w := s.worker(p); w == nil || w.want == down {
+			return
+		}
+		if k := s.worker(p).keys[q.Key()]; k == nil && s.asks(p, q) == "" {
+			s.tb.Fatalf("worker %d may not listen on %s: %v", p.id, q, p.errno)
+		} else if k == nil || !k.listening {
+			s.says(p, wire.Message{Kind: wire.Listening, Query: q, Ack: -1})
+		}
+	}
+	s.polled()
 }
 
 // quiet tells that every slot is served, and nothing waits.
@@ -367,15 +494,25 @@ func (s *stage) quiet() bool {
 		}
 	}
 	for _, p := range s.peers {
-		if len(p.owed) > 0 {
+		if len(p.owed) > 0 || s.worker(p).probing {
 			return false
 		}
 	}
 	return true
 }
 
-// checkEnd fails the test unless each connection has found its end.
-func (s *stage) checkEnd(t *rapid.T) {
+// checkEnd fails the test unless each connection has found its end, and one whole
+// generation serves.
+func (d *dice) checkEnd(t *rapid.T) {
+	s := d.s
+	for _, slot := range s.t.slots {
+		if w := slot.current; w != nil && w.generation != s.t.generation && !bool(d.mixed) && s.t.phase == serving {
+			t.Fatalf("%s serves, and the generation is %d", w, s.t.generation)
+		}
+	}
+	if n := s.t.count.HandedOver; !d.wild && n != uint64(s.delivered) {
+		t.Fatalf("%d connections count as handed over, and workers took %d", n, s.delivered)
+	}
 	if len(s.open) > 0 {
 		t.Fatalf("the connections %v are left over", slices.Sorted(maps.Keys(s.open)))
 	}

@@ -71,8 +71,11 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 		return
 	}
 	if k := w.keys[handleName(q)]; k != nil && w.adopted && k.asked == seq { // read once more by this master
-		t.reply(k, seq)
-		return
+		if len(k.handle.listeners) > 0 {
+			t.reply(k, seq)
+			return
+		}
+		t.forget(k) // the last master ended before it had recorded what it opened for it
 	}
 	if errno, why := unfit(w, q); errno != 0 {
 		t.refuse(w, seq, q, errno, why)

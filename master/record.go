@@ -84,6 +84,16 @@ type ownRecord struct {
 	Port    int        `json:"port,omitempty"`
 	V6Only  bool       `json:"v6only,omitempty"`
 	Path    string     `json:"path,omitempty"`
+	Handle  string     `json:"handle,omitempty"` // that it was opened for
+}
+
+// maxHandle bounds the names of handles in the record of the whole, which thousands
+// that one worker made us open must not fill.
+const maxHandle = 512
+
+func (r *ownRecord) listener() *listener {
+	return &listener{index: -1, name: r.Name, fixed: r.Fixed, kept: r.Num,
+		address: address{network: r.Network, ip: r.IP, port: r.Port, v6only: r.V6Only, path: r.Path}}
 }
 
 type reloadRecord struct {
@@ -165,16 +175,29 @@ func (t *table) record() *tableRecord {
 			State: w.state, Want: w.want, Since: w.since, ReadyAt: w.readyAt, Deadline: w.deadline, HungAt: w.hungAt,
 			Signalled: w.signalled, Why: w.why, Refusal: w.refusal})
 	}
-	for _, l := range t.listeners {
-		if !l.passed {
-			r.Own = append(r.Own, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path})
-		}
-	}
+	r.Own = t.own()
 	if t.reload != nil {
 		r.Settings[t.reload.generation] = t.encoded(t.reload.cfg)
 		r.Reload = t.reload.record()
 	}
 	return r
+}
+
+// own gives the records of the listeners that we opened.
+func (t *table) own() []ownRecord {
+	names := map[*listener]string{}
+	for name, h := range t.handles {
+		if h.bound && len(name) <= maxHandle {
+			names[h.listeners[0]] = name
+		}
+	}
+	var all []ownRecord
+	for _, l := range t.listeners {
+		if !l.passed {
+			all = append(all, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path, names[l]})
+		}
+	}
+	return all
 }
 
 func (r *reload) record() *reloadRecord {

@@ -17,6 +17,7 @@ type reload struct {
 	cfg        *settings.Settings
 	todo       []*slot // not yet begun
 	slots      int     // how many there were before
+	planned    bool    // for a restart of the master
 	back       bool    // being taken back
 	err        error
 }
@@ -28,6 +29,7 @@ func (t *table) beginReload(cfg *settings.Settings, err error) {
 		t.do(effect{kind: effDone, done: cmdReload, err: fmt.Errorf("the master is %v, not serving; try again when it is", t.phase)})
 		return
 	}
+	planned := t.planned
 	t.planned = false
 	t.lastReload = &Reload{State: "running"}
 	if err != nil {
@@ -36,7 +38,7 @@ func (t *table) beginReload(cfg *settings.Settings, err error) {
 		return
 	}
 	t.lastGen++
-	t.reload = &reload{generation: t.lastGen, cfg: cfg, slots: len(t.slots)}
+	t.reload = &reload{generation: t.lastGen, cfg: cfg, slots: len(t.slots), planned: planned}
 	if t.scaledFrom == 0 {
 		for len(t.slots) < cfg.Workers {
 			t.slots = append(t.slots, &slot{index: len(t.slots)})
@@ -156,6 +158,9 @@ func (t *table) finishReload() {
 		default:
 			t.scaledFrom = r.cfg.Workers
 		}
+		if r.planned {
+			t.warnUnasked()
+		}
 	}
 	t.reloadDone(r.err)
 }
@@ -173,6 +178,7 @@ func (t *table) reloadDone(err error) {
 	t.recordReload(err)
 	t.statusText = t.statusLine()
 	t.do(effect{kind: effNotify, notify: Event{Reloaded: true, Status: t.statusText}})
+	t.roll()
 }
 
 // recordReload keeps for status how a reload ended, and tells who asked for it.

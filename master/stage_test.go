@@ -18,19 +18,27 @@ import (
 
 // stage plays the loop around a table: a clock that tests move, accept queues that
 // they fill, channels that they read. It follows loop.go step by step. After every
-// step it checks what must always hold (check_test.go).
+// step it checks what must always hold (check_test.go). What outlives a killed master
+// is in memory_test.go.
 type stage struct {
 	tb  failer
 	t   *table
 	now instant
 	log bytes.Buffer
 
+	strict bool // who is not wild behaves
+	mem    memory
+	cut    int // the master is killed at the point that is so many from here
+
 	waiting   map[*listener]int // connections in the kernel
 	acceptErr map[*listener]error
 	bindErr   error // of the next effBind
 	lastFD    int
+	lastOwn   int          // listener that we opened
 	open      map[int]bool // connections that the table owns
+	left      map[int]int  // that a killed master had sent to a worker, which has not answered
 	closed    map[int]bool
+	delivered int           // connections that workers said they took
 	taken     map[int]int   // connections that an application may have, and its worker
 	peers     map[int]*peer // by worker id
 	gone      map[*listener]bool
@@ -54,12 +62,18 @@ type peer struct {
 	id     int
 	owed   []sent // handoffs not answered, in order
 	seq    int64
-	full   bool  // its channel takes no more
-	err    error // or fails so
-	dead   bool  // its process has ended: nothing is written to it, and its channel ends soon
-	closed bool  // its channel has been read to its end
-	wild   bool  // what it says of connections is not what it did with them
-	told   bool  // to disconnect
+	pid    int
+	kept   bool           // its descriptors are, for the next master
+	line   *wire.Message  // the last one that it wrote, until the master is done with it
+	heard  map[int64]bool // of its messages, those that were answered
+	lines  [][]byte       // answers that its channel did not take
+	full   bool           // its channel takes no more
+	err    error          // or fails so
+	dead   bool           // its process has ended: nothing is written to it, and its channel ends soon
+	closed bool           // its channel has been read to its end
+	wild   bool           // what it says of connections is not what it did with them
+	told   bool           // to disconnect
+	ask    bool           // it must answer a probe before it gets a connection
 	signal string
 	keys   []string // granted
 	errno  unix.Errno
@@ -67,17 +81,19 @@ type peer struct {
 	data   string
 }
 
-// sent is one message with connections.
+// sent is one message with connections, or a probe.
 type sent struct {
 	seq      int64
 	fds      []int
 	envelope bool
 	acked    bool
+	probe    bool
 }
 
 func newStage(tb failer, cfg settings.Settings) *stage {
 	s := &stage{tb: tb, now: 1, lastFD: 100, waiting: map[*listener]int{}, acceptErr: map[*listener]error{}, gone: map[*listener]bool{},
-		open: map[int]bool{}, closed: map[int]bool{}, taken: map[int]int{}, peers: map[int]*peer{}, answers: map[command]int{}}
+		open: map[int]bool{}, left: map[int]int{}, closed: map[int]bool{}, taken: map[int]int{}, peers: map[int]*peer{},
+		answers: map[command]int{}, mem: newMemory()}
 	s.t = newTable(&cfg, slog.New(slog.NewTextHandler(&s.log, nil)), rand.New(rand.NewPCG(1, 2)), time.Unix(0, 0))
 	return s
 }
@@ -132,17 +148,13 @@ func port(n int) *wire.Query { return &wire.Query{Port: n, Type: wire.IPv4, FD: 
 // apply gives ev to the table and does what follows, as loop.apply.
 func (s *stage) apply(ev event) {
 	s.tb.Helper()
-	ev.now = s.now
-	s.do(s.t.step(ev))
-	s.check()
+	s.step(&ev)
 	for {
 		switch {
 		case len(s.pending) > 0:
 			ev := s.pending[0]
 			s.pending = s.pending[1:]
-			ev.now = s.now
-			s.do(s.t.step(ev))
-			s.check()
+			s.step(&ev)
 		case len(s.toAccept) > 0:
 			l := s.toAccept[0]
 			s.toAccept = s.toAccept[1:]
@@ -151,6 +163,17 @@ func (s *stage) apply(ev event) {
 			return
 		}
 	}
+}
+
+// step is loop.step.
+func (s *stage) step(ev *event) {
+	s.tb.Helper()
+	ev.now = s.now
+	effects := s.t.step(*ev)
+	s.save(ev)
+	s.do(effects)
+	s.count()
+	s.check()
 }
 
 // turn is apply, and the sending that ends a turn of the loop.
@@ -199,6 +222,9 @@ func (s *stage) accept(l *listener) {
 		s.waiting[l]--
 		s.lastFD++
 		s.open[s.lastFD] = true
+		s.mem.accepted++
+		s.count()
+		s.point()
 		s.apply(event{kind: evAccepted, listener: l, fd: s.lastFD})
 	}
 	s.apply(event{kind: evMore, listener: l})
@@ -263,13 +289,22 @@ func (s *stage) do(effects []effect) {
 			s.tb.Fatalf("effect after the end: %s", inWords(e))
 		}
 		s.did = append(s.did, inWords(e))
+		s.point()
 		switch e.kind {
 		case effSpawn:
-			s.peers[e.worker.id] = &peer{id: e.worker.id}
+			s.peers[e.worker.id] = &peer{id: e.worker.id, heard: map[int64]bool{}}
+			s.mem.workers[e.worker.id] = &workerMemory{intents: map[int64]int{}}
 		case effSend:
 			s.send(e.worker, e.handoff)
 		case effLine:
-			s.line(s.peers[e.worker.id], e.line)
+			s.write(e)
+		case effProbe:
+			s.probe(e)
+		case effSettle:
+			delete(s.mem.workers[e.worker.id].intents, e.seq)
+		case effReload:
+			cfg := *s.t.cfg
+			s.pending = append(s.pending, event{kind: evReload, cfg: &cfg})
 		case effClose:
 			s.close(e.fd)
 		case effAccept:
@@ -283,8 +318,10 @@ func (s *stage) do(effects []effect) {
 				s.tb.Fatalf("%s is closed twice", e.listener)
 			}
 			s.gone[e.listener] = true
+			delete(s.mem.own, e.listener.kept)
 		case effRelease:
 			delete(s.peers, e.worker.id)
+			delete(s.mem.workers, e.worker.id)
 		case effDone:
 			s.answers[e.done]++
 			s.err = e.err
@@ -310,14 +347,25 @@ func (s *stage) send(w *worker, h *handoff) {
 	if w.blocked || w.broken || w.ended || p == nil {
 		s.tb.Fatalf("handoff %d is sent to %s: blocked %v, broken %v, ended %v", h.seq, w, w.blocked, w.broken, w.ended)
 	}
+	if s.t.stores && !p.kept {
+		s.tb.Fatalf("handoff %d is sent to %s, whose channel is not kept", h.seq, w)
+	}
+	if p.ask {
+		s.tb.Fatalf("handoff %d is sent to %s, which has not answered the probe", h.seq, w)
+	}
 	err := p.err
 	if p.full {
 		err = unix.EAGAIN
 	}
-	if p.dead {
+	if p.dead || len(p.lines) > 0 {
 		s.pending = append(s.pending, event{kind: evUnsent, worker: w.id, seq: h.seq})
 		return
 	}
+	mem := s.mem.workers[w.id]
+	mem.reserve(h.seq)
+	s.point()
+	mem.intents[h.seq] = len(h.conns)
+	s.point()
 	if err == nil {
 		m := sent{seq: h.seq, envelope: h.envelope}
 		for _, c := range h.conns {
@@ -330,14 +378,52 @@ func (s *stage) send(w *worker, h *handoff) {
 			s.tb.Fatalf("handoff of %d connections to %s, which takes batches of %d", len(m.fds), w, w.batch)
 		}
 		p.owed = append(p.owed, m)
+		s.point()
 		return
 	}
+	delete(mem.intents, h.seq)
 	s.pending = append(s.pending, event{kind: evUnsent, worker: w.id, seq: h.seq, err: err})
 	switch err {
 	case unix.EAGAIN:
 		s.pending = append(s.pending, event{kind: evBlocked, worker: w.id})
 	case unix.EPIPE:
 		s.pending = append(s.pending, event{kind: evBroken, worker: w.id})
+	}
+}
+
+// write is what loop.do and loop.write do with a line.
+func (s *stage) write(e *effect) {
+	s.tb.Helper()
+	p, mem := s.peers[e.worker.id], s.mem.workers[e.worker.id]
+	mem.reserve(e.worker.seq)
+	switch {
+	case p.dead:
+	case p.full || len(p.lines) > 0:
+		p.lines, mem.unsent = append(p.lines, e.line), true
+		s.pending = append(s.pending, event{kind: evBlocked, worker: p.id})
+	default:
+		s.line(p, e.line)
+	}
+	if e.on {
+		s.point()
+		mem.told = true
+	}
+}
+
+// probe is loop.probe.
+func (s *stage) probe(e *effect) {
+	p := s.peers[e.worker.id]
+	switch {
+	case p.dead || p.closed:
+	case p.err == unix.EPIPE:
+		s.pending = append(s.pending, event{kind: evProbeUnsent, worker: p.id}, event{kind: evBroken, worker: p.id})
+	case p.full:
+		s.pending = append(s.pending, event{kind: evProbeUnsent, worker: p.id}, event{kind: evBlocked, worker: p.id})
+	case p.err != nil || len(p.lines) > 0:
+		s.pending = append(s.pending, event{kind: evProbeUnsent, worker: p.id})
+	default:
+		s.mem.workers[p.id].reserve(e.seq)
+		p.owed = append(p.owed, sent{seq: e.seq, envelope: true, probe: true})
 	}
 }
 
@@ -353,8 +439,18 @@ func (s *stage) line(p *peer, b []byte) {
 	}
 	switch m.Kind {
 	case wire.Disconnect:
+		if p.told && s.mem.workers[p.id].told {
+			s.tb.Fatalf("worker %d is told to leave twice: Node would close its channel", p.id)
+		}
 		p.told = true
 	case wire.Answer:
+		if m.Ack > p.seq {
+			s.tb.Fatalf("line %q answers what worker %d has not said", b, p.id)
+		}
+		if p.heard[m.Ack] { // as for Node, an answer of no message
+			return
+		}
+		p.heard[m.Ack] = true
 		p.errno, p.name, p.data = unix.Errno(-m.Errno), m.Sockname, string(m.Data)
 		if m.Errno == 0 && m.Key != "" {
 			if slices.Contains(p.keys, m.Key) {
@@ -375,10 +471,12 @@ func (s *stage) bind(e *effect) {
 		ev.errno, ev.err = int(err.(unix.Errno)), err
 	} else {
 		s.lastFD++
-		ev.listener = &listener{index: -1, address: address{network: "tcp", ip: netip.IPv6Unspecified(), port: e.query.Port}}
+		s.lastOwn++
+		ev.listener = &listener{index: -1, kept: s.lastOwn, address: address{network: "tcp", ip: netip.IPv6Unspecified(), port: e.query.Port}}
 		if e.query.Port == 0 {
 			ev.listener.port = 1000 + s.lastFD
 		}
+		s.mem.own[s.lastOwn] = true
 		if e.query.Type == wire.Pipe {
 			ev.listener.address = address{network: "unix", path: unixPath(e.query.Address)}
 		}
@@ -425,6 +523,8 @@ func inWords(e *effect) string {
 		return fmt.Sprintf("probe %d", e.worker.id)
 	case effSettle:
 		return fmt.Sprintf("settle %d %d", e.worker.id, e.seq)
+	case effReload:
+		return "reload"
 	}
 	panic(fmt.Sprintf("effect %d", e.kind))
 }

@@ -126,6 +126,10 @@ func (l *loop) recall() (adopted bool, err error) {
 	}
 	alive := map[int]*survivor{}
 	for id, sw := range s.workers {
+		if record != nil && !slices.ContainsFunc(record.Workers, func(life lifeRecord) bool { return life.ID == id }) {
+			l.discard(id, sw, nil) // it has ended, and the last master had no time to say so
+			continue
+		}
 		if v := l.survivor(id, sw, record); v != nil {
 			alive[id] = v
 		}
@@ -137,15 +141,13 @@ func (l *loop) recall() (adopted bool, err error) {
 				return false, err
 			}
 			l.m.log.Error("the state of the last master cannot be used: its workers finish what they hold, and are replaced", "err", err)
-			l.t = l.fresh()
+			l.closeOwn()
 			record = nil
 		}
 	}
 	for num, fd := range s.listeners { // that no record names
-		if l.ownByKept(num) == nil {
-			sys.Close(fd)
-			l.drop(fmt.Sprintf(listenerName, num))
-		}
+		sys.Close(fd)
+		l.drop(fmt.Sprintf(listenerName, num))
 	}
 	for id, v := range alive {
 		if l.t.workers[id] == nil {
@@ -156,16 +158,9 @@ func (l *loop) recall() (adopted bool, err error) {
 	if record == nil {
 		return false, nil
 	}
-	l.settleCounts()
+	l.counted = l.state.Counters()
+	l.accepted = l.t.recount(l.counted)
 	return true, nil
-}
-
-// fresh is a table as of a first start.
-func (l *loop) fresh() *table {
-	t := newTable(&l.cfg.Settings, l.m.log, l.t.rand, l.t.epoch)
-	t.listeners, t.stores, t.monotonic = l.t.listeners, l.t.stores, l.t.monotonic
-	t.handles = map[string]*handle{}
-	return t
 }
 
 // recallService opens the state of the service and reads its record. Without one
@@ -223,34 +218,48 @@ func (l *loop) newState() {
 	}
 }
 
-// ownListeners adds those that the last master had opened.
+// ownListeners adds those that the last master had opened, and takes them out of fds.
 func (l *loop) ownListeners(r *tableRecord, fds map[int]int) {
 	for _, o := range r.Own {
 		fd, ok := fds[o.Num]
-		if !ok {
-			l.m.log.Warn("a socket that the last master had opened is lost", "listener", o.Name+"@"+o.Path)
-			continue
+		err := errors.New("it is not in the store")
+		if ok {
+			err = unix.SetNonblock(fd, true)
 		}
-		ls := &listener{index: -1, name: o.Name, fixed: o.Fixed, kept: o.Num,
-			address: address{network: o.Network, ip: o.IP, port: o.Port, v6only: o.V6Only, path: o.Path}}
-		ls.file = socketFile(ls.path)
-		if err := unix.SetNonblock(fd, true); err != nil {
+		ls := o.listener()
+		if err != nil {
 			l.m.log.Warn("a socket that the last master had opened is lost", "listener", ls.String(), "err", err)
 			continue
 		}
+		delete(fds, o.Num)
+		ls.file = socketFile(ls.path)
 		l.t.listeners = append(l.t.listeners, ls)
 		l.lastKept = max(l.lastKept, o.Num)
 		l.add(ls, fd)
 	}
 }
 
-func (l *loop) ownByKept(num int) *listener {
-	for _, ls := range l.listeners {
-		if ls.kept == num {
-			return ls
+// reopened tells whether the last master had opened what spec asks for, and maps it again.
+func (l *loop) reopened(spec settings.Listen) bool {
+	for _, ls := range l.t.listeners {
+		if !ls.passed && ls.fixed && ls.isNamed(spec) {
+			if spec.Want != nil {
+				ls.wants = append(ls.wants, *spec.Want)
+			}
+			return true
 		}
 	}
-	return nil
+	return false
+}
+
+// closeOwn closes the listeners that the last master had opened.
+func (l *loop) closeOwn() {
+	for _, ls := range l.listeners {
+		if !ls.passed {
+			l.unbind(ls)
+		}
+	}
+	l.t.listeners = slices.DeleteFunc(l.t.listeners, func(ls *listener) bool { return !ls.passed })
 }
 
 // survivor gives the worker whose descriptors these are; nil when it has no channel
@@ -318,27 +327,6 @@ func (l *loop) discard(id int, sw *storedWorker, process *sys.Process) {
 	l.dropWorker(id)
 }
 
-// settleCounts goes on with the counts of the last master. What it had accepted, and
-// had neither handed over nor was about to, ended with it.
-func (l *loop) settleCounts() {
-	c := l.state.Counters()
-	pending := uint64(0)
-	for _, w := range l.t.workers {
-		for _, n := range w.orphans {
-			pending += uint64(n)
-		}
-	}
-	l.t.count = Counters{HandedOver: c.HandedOver, Redistributed: c.Redistributed, Ambiguous: c.Ambiguous, ClosedUndelivered: c.ClosedUndelivered}
-	ended := c.HandedOver + c.Ambiguous + c.ClosedUndelivered + pending
-	if c.Accepted > ended {
-		n := c.Accepted - ended
-		l.t.count.ClosedUndelivered += n
-		l.m.log.Warn("connections lost that the last master had accepted and not handed over", "held", n)
-	}
-	l.accepted = max(c.Accepted, ended)
-	l.counted = c
-}
-
 // watchAdopted begins to listen to the workers that were adopted.
 func (l *loop) watchAdopted() {
 	for id, p := range l.procs {
@@ -393,6 +381,9 @@ func (l *loop) sendProbe(p *proc, seq int64) error {
 	n, err := sys.Send(p.channel, wire.AppendNewConn(l.buf[:0], probeKey, seq), []int{a})
 	if err == nil && n == 0 {
 		err = unix.EAGAIN
+	}
+	if err != nil {
+		l.cannotWrite(p, err)
 	}
 	return err
 }

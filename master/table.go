@@ -179,6 +179,7 @@ const (
 	effRelease                   // worker: forget it; its process and its channel have ended
 	effProbe                     // worker, seq: pass it one end of a pair, for a key that is none
 	effSettle                    // worker, seq: a handoff that ended without an answer
+	effReload                    // read the settings again, and evReload
 	effNotify                    // notify
 	effDone                      // done, err: a command has its result
 	effExit                      // err: Run returns it

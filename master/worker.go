@@ -55,15 +55,14 @@ type worker struct {
 	ended      bool    // the channel has been read to its end
 	hungAt     instant // and if the process lives then, it has closed it on purpose
 
-	adopted  bool          // from the last master
-	found    *survivor     // until takeOver
-	firstSeq int64         // numbers below are the last master's
-	orphans  map[int64]int // connections that it handed over, by seq, and that are not answered
-	probing  bool          // it gets nothing until it has answered the probe
-	probe    int64         // seq
-	probeAt  instant       // send another one
-	probeBy  instant       // say that it does not answer
-	unkept   bool          // its channel is not kept yet for the next master
+	adopted bool          // from the last master
+	found   *survivor     // until takeOver
+	orphans map[int64]int // connections that it handed over, by seq, and that are not answered
+	probing bool          // it gets nothing until it has answered the probe
+	probe   int64         // seq
+	probeAt instant       // send another one
+	probeBy instant       // say that it does not answer; 0: that was said
+	unkept  bool          // its channel is not kept yet for the next master
 
 	batch      int // connections it takes in one message; 0: Node's protocol only
 	seq        int64
@@ -251,7 +250,8 @@ func (t *table) forget(k *key) {
 	for _, l := range k.handle.listeners {
 		l.keys--
 	}
-	if k.handle.keys--; k.handle.keys == 0 && !k.handle.bound {
+	// After an adoption it may be one that no worker shares any more.
+	if k.handle.keys--; k.handle.keys == 0 && !k.handle.bound && t.handles[k.handle.name] == k.handle {
 		delete(t.handles, k.handle.name)
 	}
 }
