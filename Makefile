@@ -11,7 +11,7 @@ FUZZ    ?= 20s
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test e2e soak fuzz deps clean
+.PHONY: build run lint check test e2e soak fuzz deps clean bench bench-quick bench-build bench-deps bench-lint bench-test
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -20,18 +20,18 @@ run: build
 	bin/rondo demo
 
 # Format, vet for both platforms, staticcheck.
-lint:
+lint: bench-lint
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	GOOS=linux $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
 # The gate before each commit.
-check: deps lint
+check: deps lint bench-test
 	$(GO) test -race -shuffle=on -short ./...
 
 # Everything, with the counts of a soak divided by ten.
-test: deps lint
+test: deps lint bench-test
 	@echo "seed $(RONDO_SEED)"
 	$(GO) test -race -shuffle=on ./...
 
@@ -55,6 +55,30 @@ fuzz:
 
 deps:
 	@e2e/deps.sh >/dev/null
+
+# bench/ is a module of its own, for Linux: charts and load generators are no dependency
+# of rondo.
+bench-lint:
+	GOOS=linux $(GO) -C bench vet ./...
+	cd bench && GOOS=linux $$(cd .. && $(GO) tool -n staticcheck) ./...
+
+bench-test:
+	@test "$$(uname)" != Linux || $(GO) -C bench test -race -shuffle=on ./...
+
+bench-build: build
+	$(GO) build -C bench -o ../bin/rondo-bench .
+	$(GO) build -C bench -o ../bin/bench-hello ./apps/hello
+
+bench-deps:
+	@bench/deps.sh >/dev/null
+
+# rondo beside what people would otherwise run: an hour on a machine that does nothing else.
+bench: bench-build
+	@npm=$$(bench/deps.sh) && bin/rondo-bench -npm "$$npm" -command 'make bench' -out bench/results
+
+# The same in two minutes, roughly.
+bench-quick: bench-build
+	@npm=$$(bench/deps.sh) && bin/rondo-bench -quick -npm "$$npm" -command 'make bench-quick' -out bench/results/quick
 
 clean:
 	rm -rf bin dist

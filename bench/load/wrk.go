@@ -27,7 +27,7 @@ type Closed struct {
 	For         time.Duration
 }
 
-// Closings is what a closed loop got.
+// Closings is what a closed loop got: of a very short one, perhaps no answer.
 type Closings struct {
 	Requests int
 	Took     time.Duration
@@ -125,8 +125,8 @@ func parseWrk(out []byte) (Closings, error) {
 		return Closings{}, fmt.Errorf("wrk: of %d requests failed: connect %d, read %d, write %d, status %d, timeout %d",
 			w.Requests, e.Connect, e.Read, e.Write, e.Status, e.Timeout)
 	}
-	if w.Requests == 0 || w.DurationUS == 0 {
-		return Closings{}, fmt.Errorf("wrk: no request was answered: %q", out)
+	if w.DurationUS == 0 {
+		return Closings{}, fmt.Errorf("wrk ran for no time: %q", out)
 	}
 	return Closings{w.Requests, time.Duration(w.DurationUS) * time.Microsecond}, nil
 }

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/rondokit/rondo/bench/load"
 	"github.com/rondokit/rondo/bench/proc"
@@ -36,7 +37,7 @@ var closedMetrics = []result.Metric{
 // closedLoop gives what all processes of a side together did.
 func closedLoop(c load.Connections) func(context.Context, *Bench, *side.Running) (Values, error) {
 	return func(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
-		if _, err := (load.Closed{Connections: c, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
+		if err := b.warmUp(ctx, c, r); err != nil {
 			return nil, err
 		}
 		pids, err := r.Pids()
@@ -47,7 +48,7 @@ func closedLoop(c load.Connections) func(context.Context, *Bench, *side.Running)
 		if err != nil {
 			return nil, err
 		}
-		got, err := load.Closed{Connections: c, For: b.Plan.Run}.Run(ctx, r.Address())
+		got, err := b.loaded(ctx, c, r)
 		if err != nil {
 			return nil, err
 		}
@@ -58,4 +59,19 @@ func closedLoop(c load.Connections) func(context.Context, *Bench, *side.Running)
 		use, n := after.Since(before), float64(got.Requests)
 		return Values{"rate": got.Rate(), "switches": float64(use.Switches) / n, "cpu": micro(use.CPU) / n}, nil
 	}
+}
+
+// warmUp is a closed loop that is not counted.
+func (b *Bench) warmUp(ctx context.Context, c load.Connections, r *side.Running) error {
+	_, err := load.Closed{Connections: c, For: b.Plan.Warm}.Run(ctx, r.Address())
+	return err
+}
+
+// loaded is a closed loop that got answers.
+func (b *Bench) loaded(ctx context.Context, c load.Connections, r *side.Running) (load.Closings, error) {
+	got, err := load.Closed{Connections: c, For: b.Plan.Run}.Run(ctx, r.Address())
+	if err == nil && got.Requests == 0 {
+		err = fmt.Errorf("no request was answered in %v", got.Took)
+	}
+	return got, err
 }

@@ -32,11 +32,11 @@ func rawHandoffs(_ context.Context, b *Bench) (Values, error) {
 }
 
 func handoffs(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
-	if _, err := (load.Closed{Connections: load.PerRequest, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
+	if err := b.warmUp(ctx, load.PerRequest, r); err != nil {
 		return nil, err
 	}
 	took, err := perHandoff(ctx, r, func() error {
-		_, err := load.Closed{Connections: load.PerRequest, For: b.Plan.Run}.Run(ctx, r.Address())
+		_, err := b.loaded(ctx, load.PerRequest, r)
 		return err
 	})
 	return Values{"cpu": micro(took)}, err

@@ -23,7 +23,7 @@ func idle(p Plan) Measure {
 }
 
 func wakeups(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
-	if _, err := (load.Closed{Connections: load.PerRequest, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
+	if err := b.warmUp(ctx, load.PerRequest, r); err != nil {
 		return nil, err
 	}
 	if err := pass(ctx, time.Second); err != nil {
@@ -34,7 +34,7 @@ func wakeups(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
 		return nil, err
 	}
 	began := time.Now()
-	if err := pass(ctx, pick(b.Plan, 2*time.Second, 20*time.Second)); err != nil {
+	if err := pass(ctx, pick(b.Plan, time.Second, 20*time.Second)); err != nil {
 		return nil, err
 	}
 	after, err := proc.Of(r.Master)

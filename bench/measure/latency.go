@@ -77,7 +77,10 @@ func (b *Bench) halfLoad(ctx context.Context) (rate int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	got, err := load.Closed{Connections: load.PerRequest, For: 2 * b.Plan.Run}.Run(ctx, r.Address())
+	if err := b.warmUp(ctx, load.PerRequest, r); err != nil {
+		return 0, err
+	}
+	got, err := b.loaded(ctx, load.PerRequest, r)
 	if err != nil {
 		return 0, err
 	}

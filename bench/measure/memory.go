@@ -13,6 +13,9 @@ import (
 // memory is what the process that distributes connections has in memory.
 func memory(p Plan) Measure {
 	subjects := each([]side.Side{goRondo, nodeRondo}, memoryUnder(pick(p, 0, 1_000_000)))
+	if !p.Quick {
+		subjects = append(subjects, each([]side.Side{clusterRR, pm2}, memoryUnder(0))...)
+	}
 	return Measure{
 		Name: "memory", Title: "Memory of the master",
 		About: "VmRSS after the start, after so many handoffs (closed loop, a connection per request), and while 10 000 connections " +
@@ -24,8 +27,7 @@ func memory(p Plan) Measure {
 			{Name: "open-10k", Title: "with 10 000 open connections", Unit: "MiB"},
 			{Name: "most", Title: "at any of these times", Unit: "MiB"},
 		},
-		Rounds:   pick(p, 1, 3),
-		Subjects: append(subjects, each([]side.Side{clusterRR, pm2}, memoryUnder(0))...),
+		Rounds: pick(p, 1, 3), Subjects: subjects,
 	}
 }
 

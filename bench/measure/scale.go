@@ -21,16 +21,18 @@ func byWorkers(p Plan) Measure {
 	return Measure{
 		Name: "workers", Title: "CPU time of the master per handoff, by workers",
 		About:   "Open loop: 1000 requests a second, a connection each.",
-		Metrics: []result.Metric{handoffCPU}, Rounds: pick(p, 2, p.Rounds), Subjects: subjects,
+		Metrics: []result.Metric{handoffCPU}, Rounds: pick(p, 1, p.Rounds), Subjects: subjects,
 	}
 }
 
 // bySockets is the same with more and more listening sockets.
 func bySockets(p Plan) Measure {
 	var subjects []Subject
-	for _, n := range []int{1, 100, 1000} {
+	for _, n := range pick(p, []int{1, 100}, []int{1, 100, 1000}) {
 		s := serving(side.Rondo{App: side.Go, Workers: workers, Sockets: n}.Side(), handoffsAtRate)
-		s.Title = fmt.Sprintf("%d sockets", n)
+		if s.Title = fmt.Sprintf("%d sockets", n); n == 1 {
+			s.Title = "1 socket"
+		}
 		subjects = append(subjects, s)
 	}
 	return Measure{

@@ -25,14 +25,11 @@ func stuck() Measure {
 }
 
 func allWork(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
-	if _, err := (load.Closed{Connections: load.PerRequest, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
+	if err := b.warmUp(ctx, load.PerRequest, r); err != nil {
 		return nil, err
 	}
-	got, err := load.Closed{Connections: load.PerRequest, For: b.Plan.Run}.Run(ctx, r.Address())
-	if err != nil {
-		return nil, err
-	}
-	return Values{"rate": got.Rate()}, nil
+	got, err := b.loaded(ctx, load.PerRequest, r)
+	return Values{"rate": got.Rate()}, err
 }
 
 func oneIsStuck(ctx context.Context, b *Bench, r *side.Running) (v Values, err error) {

@@ -1,15 +1,17 @@
 package report
 
 import (
+	"bytes"
 	"image/color"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/rondokit/rondo/bench/result"
 	"github.com/rondokit/rondo/bench/stat"
@@ -74,27 +76,56 @@ func (c chart) draw(path string, run *result.Run, m result.Measure) error {
 	if len(bars) == 0 {
 		return nil
 	}
+	p := c.axes(m, bars)
+	for i, b := range bars {
+		if err := b.add(p, i); err != nil {
+			return err
+		}
+	}
+	return save(p, frame+rowHeight*vg.Length(len(bars)), path)
+}
+
+// axes is the chart without its bars.
+func (c chart) axes(m result.Measure, bars []bar) *plot.Plot {
 	p := plot.New()
-	p.Title.Text = m.Title
-	p.Title.TextStyle.Font.Size = font.Length(12)
+	for _, style := range []*draw.TextStyle{
+		&p.Title.TextStyle, &p.X.Label.TextStyle, &p.X.Tick.Label, &p.Y.Label.TextStyle, &p.Y.Tick.Label,
+	} {
+		style.Font.Variant = "Sans"
+	}
+	p.Title.Text, p.Title.Padding = m.Title, vg.Length(8)
 	for _, x := range m.Metrics {
 		if x.Name == c.metric {
 			p.X.Label.Text = withUnit(x.Title, x.Unit)
 		}
 	}
-	p.X.Min = 0
 	grid := plotter.NewGrid()
 	grid.Horizontal.Width = 0
 	p.Add(grid)
 	titles := make([]string, len(bars))
+	most := 0.0
 	for i, b := range bars {
-		titles[i] = b.title
-		if err := b.add(p, i); err != nil {
-			return err
-		}
+		titles[i], most = b.title, max(most, b.summary.High)
 	}
 	p.NominalY(titles...)
-	return p.Save(chartWidth, frame+rowHeight*vg.Length(len(bars)), path)
+	p.X.Min, p.X.Max = 0, 1.05*most
+	p.Y.Min, p.Y.Max = -0.6, float64(len(bars))-0.4
+	return p
+}
+
+// save writes an SVG. Its font has the widths of Arial and Helvetica, which more
+// browsers have.
+func save(p *plot.Plot, height vg.Length, path string) error {
+	svg, err := p.WriterTo(chartWidth, height, "svg")
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if _, err := svg.WriteTo(&text); err != nil {
+		return err
+	}
+	const font = "font-family:Liberation Sans"
+	return os.WriteFile(path, bytes.ReplaceAll(text.Bytes(), []byte(font), []byte(font+",Arial,Helvetica,sans-serif")), 0o644)
 }
 
 // add draws b at height i.

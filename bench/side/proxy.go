@@ -31,7 +31,7 @@ func behind(name, title string, proxy func(r *Running, from, to string) (command
 			if len(c.files) == 0 {
 				r.Addresses = []string{from}
 			}
-			return r.answers(ctx, p)
+			return r.answers(ctx, p, r.Address())
 		})
 	}}
 }

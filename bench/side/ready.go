@@ -19,7 +19,6 @@ type signal struct {
 	path  string
 	ready chan struct{} // closed when it came
 	at    time.Time     // when; once ready
-	close func() error
 }
 
 func (r *Running) newSignal(name string) *signal {
@@ -33,15 +32,20 @@ func (r *Running) wait(ctx context.Context, p *process, s *signal) error {
 		return err
 	}
 	r.Took = s.at.Sub(p.began)
-	return r.answers(ctx, p)
+	for _, address := range r.Addresses { // it says so with its first socket
+		if err := r.answers(ctx, p, address); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answers waits for a first answered request.
-func (r *Running) answers(ctx context.Context, p *process) error {
+func (r *Running) answers(ctx context.Context, p *process, address string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New(p.name+" does not answer"))
 	defer cancel()
 	for {
-		_, err := load.Once(ctx, r.Address())
+		_, err := load.Once(ctx, address)
 		if err == nil {
 			return nil
 		}
