@@ -12,6 +12,7 @@ import (
 type backend struct {
 	*master.Master
 	orders  *orders
+	teller  *teller
 	upgrade *upgradeStatus // the last one; nil: none
 }
 
@@ -41,10 +42,19 @@ func (b backend) Upgrade(ctx context.Context) error { return b.orders.upgrade(ct
 
 func (b backend) Reload(ctx context.Context) error {
 	err := b.Master.Reload(ctx)
-	if errors.Is(err, master.ErrBusy) {
+	switch {
+	case errors.Is(err, master.ErrBusy):
 		return control.Busy(err)
+	case errors.Is(err, master.ErrStopped):
+		return control.Gone(err)
 	}
 	return err
+}
+
+func (b backend) ManagedReload(ctx context.Context) error {
+	b.teller.knows.Store(true)
+	defer b.teller.knows.Store(false)
+	return b.Reload(ctx)
 }
 
 // Stop is as SIGTERM. It returns when the drain has begun, which only the master can

@@ -76,7 +76,7 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 	defer stopNow(nil)
 	around, end := context.WithCancel(context.WithoutCancel(ctx))
 	o := &orders{master: m, log: cfg.Logger, stopNow: stopNow, stop: make(chan struct{}, 1), program: program()}
-	server := &control.Server{Listener: listener, Backend: backend{m, o, up}, Logger: cfg.Logger}
+	server := &control.Server{Listener: listener, Backend: backend{m, o, teller, up}, Logger: cfg.Logger}
 	var all sync.WaitGroup // of goroutines that end with around
 	all.Go(func() {
 		if err := server.Run(around); err != nil {

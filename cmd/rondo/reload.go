@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,14 +33,73 @@ func reload(cmd *cobra.Command, name string) error {
 		return err
 	}
 	began := time.Now()
-	if err := c.Reload(cmd.Context()); err != nil {
+	after, err := replaceWorkers(cmd.Context(), c)
+	if err != nil {
 		return fmt.Errorf("reload: %w", withLastLines(cmd.Context(), err, began))
 	}
-	var s master.Status
-	if err := c.Status(cmd.Context(), &s); err != nil {
-		return fmt.Errorf("reloaded, and then: %w", err)
+	fmt.Fprintln(cmd.OutOrStdout(), reloaded(after))
+	return nil
+}
+
+// replaceWorkers asks for a reload and gives the status after it.
+func replaceWorkers(ctx context.Context, c *control.Caller) (after master.Status, err error) {
+	var before master.Status
+	if err := c.Status(ctx, &before); err != nil {
+		return after, err
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), reloaded(s))
+	ask := c.Reload
+	managed := os.Getenv("MAINPID") == strconv.Itoa(before.PID) // as the ExecReload= of its service
+	if managed {
+		ask = c.ManagedReload
+	}
+	switch err = ask(ctx); {
+	case err == nil:
+		if err = c.Status(ctx, &after); err != nil {
+			err = fmt.Errorf("it was done, and then: %w", err)
+		}
+		return after, err
+	case control.Refused(err):
+		return after, err
+	case managed: // systemd waits for this command before it starts the next master
+		return after, fmt.Errorf("%w: the next one goes on with it, or it has to be asked for again: see rondo status %s", err, before.Name)
+	default:
+		return underTheNext(ctx, c, before, err)
+	}
+}
+
+const (
+	// nextPatience is how long the next master may take to answer. One that hangs is
+	// ended by the service manager's watchdog first.
+	nextPatience = time.Minute
+	reloadAgain  = 100 * time.Millisecond // between looks at a reload
+)
+
+// underTheNext tells how a reload ended whose master has left, for the reason why: the
+// next one goes on with it, if it had begun.
+func underTheNext(ctx context.Context, c *control.Caller, before master.Status, why error) (after master.Status, err error) {
+	for heard := time.Now(); time.Since(heard) < nextPatience && ctx.Err() == nil; wait(ctx, reloadAgain) {
+		after = master.Status{}
+		if err = c.Status(ctx, &after); err != nil {
+			continue // between the two
+		}
+		if heard = time.Now(); after.State != "starting" && (after.Reload == nil || after.Reload.State != "running") {
+			return after, outcome(before, after)
+		}
+	}
+	return after, fmt.Errorf("%w, and no other one answers: see systemctl status %s: %w", why, before.Name, errors.Join(ctx.Err(), err))
+}
+
+// outcome is how a reload ended that was asked for when the status was before.
+func outcome(before, after master.Status) error {
+	was, is := before.Reload, after.Reload
+	switch {
+	case after.Adopted == 0 && after.PID != before.PID:
+		return fmt.Errorf("the master ended, and the next one could not take over from it: it has started anew, and serves generation %d", after.Generation)
+	case is == nil || was != nil && after.Generation == before.Generation && is.State == was.State && *is.Ended == *was.Ended:
+		return fmt.Errorf("the master ended before the reload had begun, and generation %d serves on: reload again", after.Generation)
+	case is.Error != nil:
+		return errors.New(*is.Error)
+	}
 	return nil
 }
 

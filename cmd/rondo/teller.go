@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,8 @@ type teller struct {
 	log      *slog.Logger
 	also     func(master.Event) // told first; nil means nobody
 
+	knows atomic.Bool // the manager, of the reload that is asked for
+
 	mu      sync.Mutex     // guards waiting
 	waiting []func() error // each sends one message; EAGAIN has it sent again
 	more    chan struct{}  // one is enough
@@ -38,6 +41,9 @@ func (t *teller) tell(e master.Event) {
 	if t.also != nil {
 		t.also(e)
 	}
+	// Told of a reload that it knows of, systemd 257 would wait for its end also when
+	// the master has ended, and for so long start no other one.
+	e.Reloading = e.Reloading && !t.knows.Load()
 	if states := statesOf(e); len(states) > 0 {
 		t.say(states, e.Ready || e.Reloading || e.Reloaded || e.Stopping)
 	}

@@ -52,6 +52,12 @@ func (c *Caller) Reload(ctx context.Context) error {
 	return c.do(ctx, "POST", "/v1/reload", nil, nil)
 }
 
+// ManagedReload is Reload for the service manager, which knows of it: the master does
+// not say that it reloads.
+func (c *Caller) ManagedReload(ctx context.Context) error {
+	return c.do(ctx, "POST", "/v1/reload", reloadRequest{Managed: true}, nil)
+}
+
 // Scale asks for so many workers and returns when all are ready, however long
 // that takes. If ctx ends first it goes on.
 func (c *Caller) Scale(ctx context.Context, workers int) error {
@@ -110,7 +116,11 @@ func (c *Caller) do(ctx context.Context, method, path string, request, result an
 	if err != nil {
 		return c.noAnswer(err)
 	}
-	if answered.StatusCode != http.StatusOK {
+	switch answered.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable:
+		return c.noAnswer(io.EOF)
+	default:
 		return refusal(answered.StatusCode, text)
 	}
 	if result == nil {

@@ -27,6 +27,7 @@ import "context"
 type Backend interface {
 	Status(ctx context.Context) (any, error)       // what GET /v1/status answers, as JSON
 	Reload(ctx context.Context) error              // returns when the reload has ended
+	ManagedReload(ctx context.Context) error       // likewise; the service manager knows of it already
 	Scale(ctx context.Context, workers int) error  // returns when all workers are ready
 	Stop(ctx context.Context) error                // returns when the drain has begun
 	Upgrade(ctx context.Context) error             // returns when the program is about to be replaced
@@ -43,10 +44,23 @@ type busy struct{ error }
 
 func (b busy) Unwrap() error { return b.error }
 
+// Gone marks an error of a Backend that ended before it could tell: how what was
+// asked for ends, only the next master can. The answer is 503 then.
+func Gone(err error) error { return gone{err} }
+
+type gone struct{ error }
+
+func (g gone) Unwrap() error { return g.error }
+
 // answer is the JSON of an answer that is not a status.
 type answer struct {
 	Error string `json:"error,omitempty"`
 	OK    bool   `json:"ok,omitempty"`
+}
+
+// reloadRequest is the JSON that POST /v1/reload takes.
+type reloadRequest struct {
+	Managed bool `json:"managed,omitempty"`
 }
 
 // scaleRequest is the JSON that POST /v1/scale takes.

@@ -55,6 +55,8 @@ func (b *backend) Reload(ctx context.Context) error {
 	return b.called("reload")
 }
 
+func (b *backend) ManagedReload(context.Context) error { return b.called("managed") }
+
 func (b *backend) Scale(_ context.Context, n int) error {
 	return b.called("scale" + string(rune('0'+n)))
 }

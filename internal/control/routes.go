@@ -36,7 +36,7 @@ func (s *Server) routes(ctx context.Context) http.Handler {
 		})
 	}
 	add("GET", "/v1/status", func(ctx context.Context, _ *http.Request) (any, error) { return s.Backend.Status(ctx) })
-	add("POST", "/v1/reload", plain(s.Backend.Reload))
+	add("POST", "/v1/reload", s.reload)
 	add("POST", "/v1/stop", plain(s.Backend.Stop))
 	add("POST", "/v1/upgrade", plain(s.Backend.Upgrade))
 	add("POST", "/v1/leave", plain(s.Backend.Leave))
@@ -70,6 +70,17 @@ func worker(do func(context.Context, int) error) call {
 		}
 		return nil, do(ctx, id)
 	}
+}
+
+func (s *Server) reload(ctx context.Context, r *http.Request) (any, error) {
+	var request reloadRequest
+	if err := readBody(r, &request); err != nil {
+		return nil, err
+	}
+	if request.Managed {
+		return nil, s.Backend.ManagedReload(ctx)
+	}
+	return nil, s.Backend.Reload(ctx)
 }
 
 func (s *Server) scale(ctx context.Context, r *http.Request) (any, error) {
@@ -119,6 +130,9 @@ func statusOf(err error) int {
 	}
 	if _, ok := errors.AsType[busy](err); ok {
 		return http.StatusConflict
+	}
+	if _, ok := errors.AsType[gone](err); ok {
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }

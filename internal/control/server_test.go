@@ -17,11 +17,11 @@ func TestEveryCallReachesTheMaster(t *testing.T) {
 	serve(t, path, &Server{Backend: b})
 	c, ctx := At(path), t.Context()
 	var who identity
-	err := errors.Join(c.Status(ctx, &who), c.Reload(ctx), c.Scale(ctx, 7), c.DrainWorker(ctx, 3), c.KillWorker(ctx, 4), c.Upgrade(ctx), c.Leave(ctx), c.Stop(ctx))
+	err := errors.Join(c.Status(ctx, &who), c.Reload(ctx), c.ManagedReload(ctx), c.Scale(ctx, 7), c.DrainWorker(ctx, 3), c.KillWorker(ctx, 4), c.Upgrade(ctx), c.Leave(ctx), c.Stop(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "status reload scale7 drain3 kill4 upgrade leave stop"; b.got() != want || who.Name != "app" {
+	if want := "status reload managed scale7 drain3 kill4 upgrade leave stop"; b.got() != want || who.Name != "app" {
 		t.Errorf("the master got %q and is %q, want %q and app", b.got(), who.Name, want)
 	}
 }
