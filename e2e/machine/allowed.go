@@ -316,6 +316,25 @@ var allowed = []allowance{
 		reason:     "workers outlive the master, and the next one takes them over",
 	},
 	{
+		name:       "reload's master ended",
+		identifier: "app",
+		message: `^reload: /run/rondo/app/control\.sock: the master ended before it answered: ` +
+			`the next one goes on with it, or it has to be asked for again: see rondo status app$`,
+		reason: "the test kills the master during systemctl reload",
+	},
+	{
+		name:       "accepted ones lost",
+		identifier: "app",
+		message:    `^connections lost that the last master had accepted and not handed over held=\d+$`,
+		reason:     "the test kills the master, by chance or on purpose between accepting a connection and handing it over",
+	},
+	{
+		name:       "unsent ones lost",
+		identifier: "app",
+		message:    `^connections lost worker=\d+ slot=\d+ pid=\d+ generation=\d+ held=\d+ err="the last master ended before it had handed them over"$`,
+		reason:     "the test kills the master, by chance or on purpose when it is about to hand a connection over",
+	},
+	{
 		name:       "planted",
 		identifier: "planted",
 		message:    `^a planted warning number \d+$`,

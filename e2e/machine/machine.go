@@ -40,6 +40,7 @@ type Machine struct {
 
 	background []*Background // to be ended by Close
 	expected   []string      // names in allowed.go
+	allowed    []string      // likewise
 	closed     bool
 
 	// leaving is how long a process may take to end, and to close what it has open,

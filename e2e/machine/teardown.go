@@ -18,6 +18,15 @@ func (m *Machine) Expect(name string) {
 	m.expected = append(m.expected, name)
 }
 
+// Allow says that the test may provoke the message of that name in allowed.go: unlike
+// one that it expects, it need not come.
+func (m *Machine) Allow(name string) {
+	m.t.Helper()
+	m.Expect(name)
+	m.expected = m.expected[:len(m.expected)-1]
+	m.allowed = append(m.allowed, name)
+}
+
 // Close fails the test for what is wrong with m: a failed unit (reset-failed
 // forgives one that the test wanted), a process left in a unit that is stopped or
 // left by Run, a message of WARNING or worse beyond the list in allowed.go. Then it
@@ -66,7 +75,7 @@ func (m *Machine) faults() (faults []string) {
 	if err != nil {
 		return append(faults, err.Error())
 	}
-	return append(faults, judge(entries, allowed, m.expected)...)
+	return append(faults, judge(entries, allowed, m.expected, m.allowed)...)
 }
 
 // running says what is wrong with what runs, or should not, in a machine that is

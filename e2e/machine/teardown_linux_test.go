@@ -48,6 +48,11 @@ func TestTeardownSeesEachPlantedFault(t *testing.T) {
 			m.Expect("planted")
 		}, nil},
 		{"expected warning that does not come", func(m *Machine) { m.Expect("planted") }, []string{`expected as "planted"`}},
+		{"allowed warning", func(m *Machine) {
+			plant(m, "a planted warning number 12")
+			m.Allow("planted")
+		}, nil},
+		{"allowed warning that does not come", func(m *Machine) { m.Allow("planted") }, nil},
 		{"warning that was not expected", func(m *Machine) {
 			plant(m, "a planted warning number 12")
 		}, []string{"<4> planted: a planted warning number 12"}},
