@@ -28,7 +28,8 @@ type listener struct {
 	keys    int         // of workers, that stand for it
 	fd      int         // the loop's, as the next two; the table does not touch it
 	num     int         // in the poller's tag
-	kept    int         // of one that we opened, in the name that it is kept by
+	kept    int         // of one that we opened, in the name that it is kept by; 0: it is not kept
+	handle  string      // that it was opened for
 	file    os.FileInfo // of a unix socket that we made
 }
 

@@ -57,7 +57,7 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 	for i, sr := range r.Slots {
 		t.slots = append(t.slots, a.slot(i, sr))
 	}
-	a.ownHandles(r.Own)
+	a.ownHandles()
 	for _, life := range r.Workers {
 		a.worker(life, cfgs[life.Generation], alive[life.ID])
 	}
@@ -125,11 +125,10 @@ func (a *adoption) reload(r *reloadRecord, cfg *settings.Settings) *reload {
 
 // ownHandles restores what the listeners that we opened were opened for, which a
 // worker that comes back must find, also when none is left that has it open.
-func (a *adoption) ownHandles(own []ownRecord) {
-	for _, r := range own {
-		i := slices.IndexFunc(a.t.listeners, func(l *listener) bool { return !l.passed && l.kept == r.Num })
-		if i >= 0 && r.Handle != "" {
-			a.t.handles[r.Handle] = &handle{name: r.Handle, listeners: []*listener{a.t.listeners[i]}, bound: true}
+func (a *adoption) ownHandles() {
+	for _, l := range a.t.listeners {
+		if l.handle != "" {
+			a.t.handles[l.handle] = &handle{name: l.handle, listeners: []*listener{l}, bound: true}
 		}
 	}
 }
@@ -157,7 +156,7 @@ func (a *adoption) worker(life lifeRecord, cfg *settings.Settings, s *survivor) 
 	for _, i := range s.intents {
 		w.orphans[i.Seq] = i.N
 	}
-	if s.record == nil {
+	if s.record == nil || s.record.TooMuch {
 		return
 	}
 	w.batch, w.saidReady = s.record.Batch, s.record.SaidReady
@@ -335,6 +334,9 @@ func (t *table) takeOn(w *worker) {
 	case w.want == down:
 	case s.record == nil:
 		t.log.Warn("what is known of a worker cannot be read: it finishes what it holds, and is replaced", w.attrs()...)
+		t.replaceLost(w)
+	case s.record.TooMuch:
+		t.log.Warn("a worker listened on more than is kept: it finishes what it holds, and is replaced", w.attrs()...)
 		t.replaceLost(w)
 	case s.unsent:
 		t.log.Warn("answers to a worker were lost with the last master: it finishes what it holds, and is replaced", w.attrs()...)

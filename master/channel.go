@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
@@ -119,7 +120,11 @@ func (l *loop) lines(p *proc, until time.Time) bool {
 			return true
 		default:
 			l.message(p, line)
+			fault.At("before done")
 			p.state.Lines.Done()
+			if l.msg.Kind == wire.HandleAck {
+				fault.At("after ack")
+			}
 		}
 	}
 	return false
@@ -211,8 +216,11 @@ func (l *loop) send(p *proc, h *handoff) {
 		return
 	}
 	p.state.Reserve(h.seq)
+	fault.At("before intent")
 	p.state.Intend(h.seq, len(h.conns))
+	fault.At("before send")
 	n, err := sys.Send(p.channel, l.buf, l.fds)
+	fault.At("after send")
 	if err != nil || n == 0 {
 		p.state.Settle(h.seq)
 		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq, err: err})

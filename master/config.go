@@ -45,6 +45,9 @@ type Config struct {
 	// by their names. Run takes them.
 	Stored map[string]int
 
+	// Begun is of the same Handover.
+	Begun map[string][]byte
+
 	// MustAdopt has Run fail, and leave the workers alone, where the state in Stored
 	// cannot be used. Else it starts anew, and has them finish what they hold.
 	MustAdopt bool

@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/wire"
 )
@@ -47,6 +48,30 @@ func (l *loop) drop(name string) {
 	}
 }
 
+// maxOwn is how many of the listeners that we opened are kept: one worker may make us
+// open thousands, and the store is to have room for the others. It is what
+// settings.StoreSize counts for them.
+const maxOwn = 15
+
+// keepListener has a listener that we opened kept, while there is room.
+func (l *loop) keepListener(ls *listener) {
+	n := 0
+	for _, other := range l.listeners {
+		if other.kept != 0 {
+			n++
+		}
+	}
+	if n < maxOwn {
+		l.lastKept++
+		ls.kept = l.lastKept
+		l.keep(fmt.Sprintf(listenerName, ls.kept), ls.fd)
+	} else if !l.ownFull {
+		l.ownFull = true
+		l.m.log.Warn("too many sockets were opened for workers: this one and more would close if the master were killed",
+			"listener", ls.String())
+	}
+}
+
 // keepWorker has what is p's kept, and then lets it have connections.
 func (l *loop) keepWorker(p *proc) {
 	if l.cfg.Store == nil {
@@ -82,7 +107,9 @@ func (l *loop) save(ev *event) {
 		l.saveWorker(p)
 	}
 	if whole {
+		fault.At("before save")
 		l.saved(l.state.Save(encode(l.t.record())))
+		fault.At("after save")
 	}
 }
 

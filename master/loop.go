@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
@@ -42,6 +43,7 @@ type loop struct {
 	listeners    map[int]*listener // by number
 	lastNum      int
 	lastKept     int
+	ownFull      bool            // more than are kept, and the log says so
 	maxListeners int             // that workers may make us open
 	ctx          context.Context // of Config.Next; ends with the loop
 	cancel       context.CancelFunc
@@ -61,6 +63,7 @@ type loop struct {
 	fds      []int
 	msg      wire.Message
 
+	begun       bool // run
 	adopted     bool // the workers of the last master
 	handing     bool // leaves with a Handover
 	readingNext bool // for a reload
@@ -84,7 +87,8 @@ func newLoop(m *Master) (*loop, error) {
 	}
 	l.t = t
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	l.output = output{out: newSink(m.cfg.Stdout), err: newSink(m.cfg.Stderr), hurry: make(chan struct{}), journal: m.cfg.Journal, name: m.cfg.Name}
+	l.output = output{out: newSink(m.cfg.Stdout), err: newSink(m.cfg.Stderr), hurry: make(chan struct{}), journal: m.cfg.Journal, name: m.cfg.Name,
+		begun: m.cfg.Begun}
 	t.epoch, t.monotonic, t.log = l.began, monotonic(), m.log
 	t.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	t.stores = l.cfg.Store != nil
@@ -158,7 +162,7 @@ func (l *loop) open() error {
 		}
 		l.t.listeners = append(l.t.listeners, ls)
 		l.add(ls, fd)
-		l.keep(fmt.Sprintf(listenerName, ls.kept), fd)
+		l.keepListener(ls)
 	}
 	return nil
 }
@@ -167,19 +171,17 @@ func (l *loop) open() error {
 func (l *loop) add(ls *listener, fd int) {
 	l.lastNum++
 	ls.fd, ls.num = fd, l.lastNum
-	if !ls.passed && ls.kept == 0 {
-		l.lastKept++
-		ls.kept = l.lastKept
-	}
 	l.listeners[ls.num] = ls
 }
 
 func (l *loop) run() error {
+	l.begun = true
 	if l.cfg.Sweep != nil {
 		l.cfg.Sweep(l.adoptedPIDs())
 	}
 	l.watchAdopted()
 	if l.adopted {
+		fault.At("before adoption")
 		l.apply(event{kind: evAdopt})
 	} else {
 		l.apply(event{kind: evStart})
@@ -316,9 +318,11 @@ func (l *loop) accept(ls *listener) {
 			l.apply(event{kind: evFull, listener: ls})
 			return
 		}
+		fault.At("before accept")
 		l.accepted++ // first: a master that is killed in between has lost it
 		l.count()
 		fd, err := sys.Accept(ls.fd)
+		fault.At("after accept")
 		if err != nil {
 			l.accepted--
 			l.count()
@@ -349,14 +353,17 @@ func (l *loop) do(effects []effect) {
 		e := &effects[i]
 		switch e.kind {
 		case effSpawn:
+			fault.At("before spawn")
 			l.spawn(e.worker)
 		case effSend:
 			l.send(l.procs[e.worker.id], e.handoff)
 		case effLine:
 			if p := l.procs[e.worker.id]; p != nil && p.channel >= 0 {
 				p.state.Reserve(e.worker.seq)
+				fault.At("before line")
 				l.write(p, e.line)
 				if e.on {
+					fault.At("after disconnect")
 					p.state.SetTold()
 				}
 			}
@@ -383,8 +390,11 @@ func (l *loop) do(effects []effect) {
 		case effReload:
 			l.reload(nil)
 		case effNotify:
-			if e.notify.Ready && l.state != nil {
-				l.state.Adopted()
+			if e.notify.Ready {
+				fault.At("before ready")
+				if l.state != nil {
+					l.state.Adopted()
+				}
 			}
 			l.cfg.Notify(e.notify)
 		case effDone:
@@ -431,9 +441,11 @@ func (l *loop) reload(answer chan<- error) {
 		return
 	}
 	l.reloading, l.readingNext = answer, true
-	old, next := *l.t.cfg, l.cfg.Next
+	// What cannot change is what this master started with; workers of the last one may
+	// have come from other settings.
+	old, own, next := *l.t.cfg, l.cfg.Settings, l.cfg.Next
 	l.helpers.Go(func() { // ends with Next, whose context ends with Run
-		cfg, err := nextSettings(l.ctx, old, next)
+		cfg, err := nextSettings(l.ctx, old, own, next)
 		l.m.send(func(l *loop) {
 			l.readingNext = false
 			l.apply(event{kind: evReload, cfg: cfg, err: err})
@@ -442,7 +454,7 @@ func (l *loop) reload(answer chan<- error) {
 }
 
 // nextSettings gives the settings of the next generation, or why there is none.
-func nextSettings(ctx context.Context, old settings.Settings, next func(context.Context) (settings.Settings, error)) (*settings.Settings, error) {
+func nextSettings(ctx context.Context, old, own settings.Settings, next func(context.Context) (settings.Settings, error)) (*settings.Settings, error) {
 	s := old
 	if next != nil {
 		var err error
@@ -454,7 +466,7 @@ func nextSettings(ctx context.Context, old settings.Settings, next func(context.
 	if err != nil {
 		return nil, err
 	}
-	if fixed := settings.Diff(old, s); len(fixed) > 0 {
+	if fixed := settings.Diff(own, s); len(fixed) > 0 {
 		return nil, fmt.Errorf("%s cannot change while it runs; restart the service", joinWords(fixed))
 	}
 	if _, err := settings.CheckCommand(s); err != nil {
@@ -505,6 +517,8 @@ func (l *loop) close() {
 	l.cancel()
 	if l.t.leaving {
 		l.leaveBehind()
+	} else if l.begun { // nobody is left whom the next master could take over
+		l.drop(serviceName)
 	}
 	for _, ls := range l.listeners {
 		l.unbind(ls)
@@ -528,6 +542,9 @@ func (l *loop) close() {
 		case <-l.m.inbox: // of helpers that came too late
 		case <-finished:
 			l.output.close()
+			if l.m.handover != nil {
+				l.m.handover.Begun = l.output.unended
+			}
 			return
 		}
 	}

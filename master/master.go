@@ -246,12 +246,13 @@ func (m *Master) Handover() *Handover {
 
 func (m *Master) leave(ctx context.Context, may func(*loop) error, planned int) error {
 	err := m.ask(ctx, func(l *loop, answer chan<- error) {
-		err := may(l)
-		if err == nil && l.t.phase != serving {
+		var err error
+		if l.t.phase != serving { // also when it leaves already
 			err = fmt.Errorf("the master is %v, not serving; try again when it is", l.t.phase)
+		} else {
+			err = may(l)
 		}
 		if err != nil {
-			l.handing = false
 			answer <- err
 			return
 		}

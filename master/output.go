@@ -24,9 +24,13 @@ type output struct {
 	name     string
 	hurry    chan struct{} // closed when what nobody takes is to be given up
 
+	begun map[string][]byte // lines that the last master had read in part
+
 	sync.Mutex                     // guards the fields below
 	readers    map[*os.File]string // and what it is kept as for the next master
 	closed     bool
+	handing    bool
+	unended    map[string][]byte // lines that have been read in part, for the next master
 }
 
 // sink writes lines to one place, on a goroutine of its own. A place that takes
@@ -157,9 +161,12 @@ func (o *output) copy(r *os.File, name string, to *sink, slot int, t *tail) {
 	}
 	defer o.leave(r)
 	prefix := fmt.Appendf(nil, "[%d] ", slot)
-	in := bufio.NewReaderSize(r, longLine)
+	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(o.begun[name]), r), longLine)
 	for {
 		part, err := in.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF) && o.keepBegun(name, part) {
+			return
+		}
 		if len(part) > 0 {
 			part = bytes.TrimSuffix(part, []byte("\n"))
 			t.add(part)
@@ -194,17 +201,40 @@ func (o *output) adopt(helpers *sync.WaitGroup, id, slot int, sw *storedWorker, 
 	}
 }
 
-// handOver gives a descriptor of each pipe, by name, and ends its copy, which writes
-// what it has of a line.
+// handOver gives a descriptor of each pipe, by name, and ends its copy, which leaves
+// what it has of a line in unended.
 func (o *output) handOver(into map[string]int) {
 	o.Lock()
 	defer o.Unlock()
+	o.handing = true
 	for r, name := range o.readers {
 		if fd, err := sys.DupFile(r); err == nil {
 			into[name] = fd
 		}
 		r.SetReadDeadline(time.Now())
 	}
+}
+
+// maxUnended bounds what of lines is handed over.
+const maxUnended = 32 << 10
+
+// keepBegun keeps the part of a line that has been read, if the pipe is handed over and
+// there is room.
+func (o *output) keepBegun(name string, part []byte) bool {
+	o.Lock()
+	defer o.Unlock()
+	room := maxUnended
+	for _, other := range o.unended {
+		room -= len(other)
+	}
+	if !o.handing || len(part) > room {
+		return false
+	}
+	if o.unended == nil {
+		o.unended = map[string][]byte{}
+	}
+	o.unended[name] = bytes.Clone(part)
+	return true
 }
 
 func (o *output) enter(r *os.File, name string) bool {

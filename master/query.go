@@ -151,8 +151,10 @@ func (t *table) bound(w *worker, ev event) {
 		t.refuse(w, ev.seq, q, unix.Errno(ev.errno), ev.err.Error())
 		return
 	}
+	h := &handle{name: handleName(q), listeners: []*listener{ev.listener}, bound: true}
+	ev.listener.handle = h.name
 	t.listeners = append(t.listeners, ev.listener)
-	t.grant(w, ev.seq, q, &handle{name: handleName(q), listeners: []*listener{ev.listener}, bound: true})
+	t.grant(w, ev.seq, q, h)
 }
 
 // grant opens h for w.

@@ -87,12 +87,8 @@ type ownRecord struct {
 	Handle  string     `json:"handle,omitempty"` // that it was opened for
 }
 
-// maxHandle bounds the names of handles in the record of the whole, which thousands
-// that one worker made us open must not fill.
-const maxHandle = 512
-
 func (r *ownRecord) listener() *listener {
-	return &listener{index: -1, name: r.Name, fixed: r.Fixed, kept: r.Num,
+	return &listener{index: -1, name: r.Name, fixed: r.Fixed, kept: r.Num, handle: r.Handle,
 		address: address{network: r.Network, ip: r.IP, port: r.Port, v6only: r.V6Only, path: r.Path}}
 }
 
@@ -108,6 +104,7 @@ type reloadRecord struct {
 type channelRecord struct {
 	Batch     int         `json:"batch,omitempty"`
 	SaidReady bool        `json:"said_ready,omitempty"`
+	TooMuch   bool        `json:"too_much,omitempty"` // for a record: its worker is not to be taken over
 	Keys      []keyRecord `json:"keys,omitempty"`
 }
 
@@ -121,13 +118,16 @@ type keyRecord struct {
 	Data      json.RawMessage `json:"data,omitempty"` // secret
 }
 
-// identities names each listener for the records: by its address, which is what it
-// is, and not by its name or place, which a unit may change; and by which one it is
-// of those with one address.
+// identities names each listener that the next master has, too, for the records: by
+// its address, which is what it is, and not by its name or place, which a unit may
+// change; and by which one it is of those with one address.
 func (t *table) identities() map[*listener]string {
 	names := make(map[*listener]string, len(t.listeners))
 	seen := map[string]int{}
 	for _, l := range t.listeners {
+		if !l.passed && l.kept == 0 {
+			continue
+		}
 		base := l.network + ":" + l.address.String()
 		seen[base]++
 		names[l] = fmt.Sprintf("%s#%d", base, seen[base])
@@ -175,29 +175,16 @@ func (t *table) record() *tableRecord {
 			State: w.state, Want: w.want, Since: w.since, ReadyAt: w.readyAt, Deadline: w.deadline, HungAt: w.hungAt,
 			Signalled: w.signalled, Why: w.why, Refusal: w.refusal})
 	}
-	r.Own = t.own()
+	for _, l := range t.listeners {
+		if l.kept != 0 {
+			r.Own = append(r.Own, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path, l.handle})
+		}
+	}
 	if t.reload != nil {
 		r.Settings[t.reload.generation] = t.encoded(t.reload.cfg)
 		r.Reload = t.reload.record()
 	}
 	return r
-}
-
-// own gives the records of the listeners that we opened.
-func (t *table) own() []ownRecord {
-	names := map[*listener]string{}
-	for name, h := range t.handles {
-		if h.bound && len(name) <= maxHandle {
-			names[h.listeners[0]] = name
-		}
-	}
-	var all []ownRecord
-	for _, l := range t.listeners {
-		if !l.passed {
-			all = append(all, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path, names[l]})
-		}
-	}
-	return all
 }
 
 func (r *reload) record() *reloadRecord {
@@ -231,9 +218,23 @@ func encode(v any) json.RawMessage {
 	return text
 }
 
+// What a worker has open is written anew whenever that changes. One that has more
+// than this is served like any other, and replaced when its master is.
+const (
+	maxRecorded      = 128      // keys
+	maxRecordedBytes = 64 << 10 // in their names and data
+)
+
 // record gives what w has said that still counts.
 func (w *worker) record(of map[*listener]string) *channelRecord {
 	r := &channelRecord{Batch: w.batch, SaidReady: w.saidReady}
+	bytes := 0
+	for name, k := range w.keys {
+		bytes += len(name) + len(k.handle.data)
+	}
+	if len(w.keys) > maxRecorded || bytes > maxRecordedBytes {
+		return &channelRecord{TooMuch: true}
+	}
 	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
 		k := w.keys[name]
 		r.Keys = append(r.Keys, keyRecord{Asked: k.asked, Query: k.query, Listeners: identified(of, k.handle.listeners),

@@ -46,8 +46,10 @@ func (t *table) beginReload(cfg *settings.Settings, err error) {
 	}
 	t.reload.todo = slices.Clone(t.slots)
 	t.log.Info("reload began", "generation", t.reload.generation)
-	t.do(effect{kind: effNotify, notify: Event{Reloading: true}})
-	t.extend()
+	if !planned { // systemd runs no ExecStop= while it is told of a reload, so another restart would drain
+		t.do(effect{kind: effNotify, notify: Event{Reloading: true}})
+		t.extend()
+	}
 	t.reloadOn()
 	t.status()
 }

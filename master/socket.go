@@ -129,7 +129,7 @@ func (l *loop) bind(w *worker, seq int64, q *wire.Query) {
 		ev.errno, ev.err = int(errno), l.explain(err, q.Port)
 	} else {
 		l.add(ls, fd)
-		l.keep(fmt.Sprintf(listenerName, ls.kept), fd)
+		l.keepListener(ls)
 		ev.listener = ls
 	}
 	l.raise(ev)
@@ -223,7 +223,7 @@ func (l *loop) unbind(ls *listener) {
 	sys.Close(ls.fd)
 	ls.fd = -1
 	delete(l.listeners, ls.num)
-	if !ls.passed {
+	if ls.kept != 0 {
 		l.drop(fmt.Sprintf(listenerName, ls.kept))
 	}
 	if ls.file != nil && os.SameFile(ls.file, socketFile(ls.path)) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
@@ -128,6 +129,7 @@ func (l *loop) started(p *proc, s startedProcess, err error) {
 		l.apply(event{kind: evExited, worker: p.worker.id, exit: exit{code: -1, reason: "could not be started: " + err.Error()}})
 		return
 	}
+	fault.At("after spawn")
 	p.process, p.channel, p.state = s.process, s.channel, s.state
 	l.watch(p, false)
 	if err := l.m.poller.Watch(p.process.ExitFD, tagExit<<tagShift|uint64(p.worker.id), sys.Read); err != nil {

@@ -83,8 +83,8 @@ func IsStored(name string, listening bool) bool {
 }
 
 // LastSettings gives the settings of the generation that the last master served with,
-// from what it left; and whether it left so that workers are replaced. It borrows the
-// descriptors. ok is false where there is nothing to be read.
+// from what it left; and whether it left so that workers are replaced, for which other
+// settings may count. It borrows the descriptors. ok is false where there is nothing to be read.
 func LastSettings(stored map[string]int) (s settings.Settings, planned, ok bool) {
 	fd, ok := stored[serviceName]
 	if !ok {
@@ -105,7 +105,7 @@ func LastSettings(stored map[string]int) (s settings.Settings, planned, ok bool)
 	if err != nil || json.Unmarshal(text, r) != nil || json.Unmarshal(r.Settings[r.Generation], &s) != nil {
 		return settings.Settings{}, false, false
 	}
-	return s, r.Planned, true
+	return s, r.Planned || r.Stopping, true
 }
 
 // recall takes over what the last master left, or begins anew. It reports whether
@@ -437,6 +437,7 @@ func (l *loop) leaveBehind() {
 type Handover struct {
 	Sockets []activation.Socket
 	Stored  map[string]int
+	Begun   map[string][]byte // what was read of lines of output that have not ended, by the names of their pipes
 }
 
 // handOver gives descriptors of all that the next master needs.
@@ -464,7 +465,7 @@ func (l *loop) handOver() *Handover {
 		}
 	}
 	for _, ls := range l.listeners {
-		if !ls.passed {
+		if ls.kept != 0 {
 			give(fmt.Sprintf(listenerName, ls.kept), ls.fd)
 		}
 	}

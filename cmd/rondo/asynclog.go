@@ -21,8 +21,9 @@ type logQueue struct {
 }
 
 type logRecord struct {
-	to     slog.Handler
-	record slog.Record
+	to      slog.Handler // nil: of no record
+	record  slog.Record
+	written chan struct{} // closed when all before it are; nil: the last one
 }
 
 func newLogQueue() *logQueue {
@@ -34,8 +35,13 @@ func newLogQueue() *logQueue {
 func (q *logQueue) run() {
 	defer close(q.ended)
 	for r := range q.records {
-		if r.to == nil {
+		switch {
+		case r.to != nil:
+		case r.written == nil:
 			return
+		default:
+			close(r.written)
+			continue
 		}
 		_ = r.to.Handle(context.Background(), r.record) // there is no other place to say it
 		if n := q.dropped.Swap(0); n > 0 {
@@ -47,16 +53,25 @@ func (q *logQueue) run() {
 }
 
 // flush writes what waits, for a while. What is logged later is dropped.
-func (q *logQueue) flush() {
+func (q *logQueue) flush() { q.await(logRecord{}, q.ended) }
+
+// written waits, for a while, until what waits is written.
+func (q *logQueue) written() {
+	written := make(chan struct{})
+	q.await(logRecord{written: written}, written)
+}
+
+// await waits, for a while, until mark has been read and done is closed.
+func (q *logQueue) await(mark logRecord, done <-chan struct{}) {
 	limit := time.NewTimer(logFlush)
 	defer limit.Stop()
 	select {
-	case q.records <- logRecord{}:
+	case q.records <- mark:
 	case <-limit.C:
 		return
 	}
 	select {
-	case <-q.ended:
+	case <-done:
 	case <-limit.C:
 	}
 }
@@ -79,7 +94,7 @@ func (h asyncHandler) WithGroup(name string) slog.Handler {
 
 func (h asyncHandler) Handle(_ context.Context, r slog.Record) error {
 	select {
-	case h.queue.records <- logRecord{h.to, r.Clone()}:
+	case h.queue.records <- logRecord{to: h.to, record: r.Clone()}:
 	default:
 		h.queue.dropped.Add(1)
 	}

@@ -11,9 +11,8 @@ import (
 // backend is the master for the control socket.
 type backend struct {
 	*master.Master
-	orders  *orders
-	teller  *teller
-	upgrade *upgradeStatus // the last one; nil: none
+	orders *orders
+	teller *teller
 }
 
 // status is what GET /v1/status answers: the master's, and what became of the last
@@ -33,7 +32,7 @@ var _ control.Backend = backend{}
 
 func (b backend) Status(ctx context.Context) (any, error) {
 	s, err := b.Master.Status(ctx)
-	return status{s, b.upgrade}, err
+	return status{s, b.orders.last.Load()}, err
 }
 
 // Upgrade returns when the new program has been tried and is about to take the place

@@ -48,8 +48,8 @@ func demo(ctx context.Context, listen settings.Listen, to io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	logger, journal, flush := newLogger(s.Name)
-	defer flush()
+	logger, journal, log := newLogger(s.Name)
+	defer log.flush()
 	listen.Want = nil
 	cfg := master.Config{
 		Settings: s, Logger: logger, Journal: journal,
@@ -60,7 +60,9 @@ func demo(ctx context.Context, listen settings.Listen, to io.Writer) error {
 		},
 	}
 	var nobody *notify.Notifier
-	return host(ctx, cfg, nobody, nil)
+	sigs := takeSignals(nil)
+	defer sigs.stop()
+	return host(ctx, cfg, nobody, upgrading{}, sigs)
 }
 
 func demoText(listen settings.Listen) string {

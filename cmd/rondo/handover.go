@@ -10,12 +10,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/rondokit/rondo/activation"
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/master"
@@ -30,11 +30,14 @@ const handoverVariable = "RONDO_HANDOVER"
 
 // passedOn is the text of that variable.
 type passedOn struct {
-	Sockets []passedSocket `json:"sockets"`
-	Stored  map[string]int `json:"stored"`
-	Old     int            `json:"old"`              // the program that was here before; 0 none
-	Version string         `json:"version"`          // its version
-	Failed  string         `json:"failed,omitempty"` // why the program that it gave way to gave up
+	Sockets []passedSocket    `json:"sockets"`
+	Stored  map[string]int    `json:"stored"`
+	Begun   map[string][]byte `json:"begun,omitempty"`
+	Old     int               `json:"old"`              // the program that was here before; 0 none
+	Version string            `json:"version"`          // its version
+	Failed  string            `json:"failed,omitempty"` // why the program that it gave way to gave up
+
+	Signals []syscall.Signal `json:"signals,omitempty"` // that have come and are not heeded
 }
 
 type passedSocket struct {
@@ -44,6 +47,8 @@ type passedSocket struct {
 	Kind    activation.Kind `json:"kind"`
 	Address string          `json:"address"`
 	V6Only  bool            `json:"v6only,omitempty"`
+
+	file *os.File // that has FD, in the program that passes it on
 }
 
 // takePassedOn reads and removes the variable. It gives nil where there is none.
@@ -53,11 +58,21 @@ func takePassedOn() (*passedOn, error) {
 	if !ok {
 		return nil, nil
 	}
+	// One that was gone back to was started from a descriptor, and is called by its number.
+	_ = os.WriteFile("/proc/self/comm", []byte("rondo"), 0)
 	p := new(passedOn)
 	if err := json.Unmarshal([]byte(text), p); err != nil {
 		return nil, fmt.Errorf("%s: %w", handoverVariable, err)
 	}
 	return p, nil
+}
+
+// signals are those that have come and are not heeded.
+func (p *passedOn) signals() []syscall.Signal {
+	if p == nil {
+		return nil
+	}
+	return p.Signals
 }
 
 // sockets gives duplicates of the listening sockets.
@@ -94,26 +109,38 @@ func (p *passedOn) stored() map[string]int {
 	return all
 }
 
-// outcome is what p tells of the upgrade that it is part of, and says it in the log.
+// outcome is what p tells of the upgrade that it is part of.
 func (p *passedOn) outcome(log *slog.Logger) *upgradeStatus {
 	switch {
 	case p == nil:
 		return nil
 	case p.Failed != "":
-		log.Error("upgrade failed; the version before serves on", "err", p.Failed)
+		log.Error("upgrade failed; the version before serves on", "version", master.Version, "err", p.Failed)
 		return &upgradeStatus{From: p.Version, Error: &p.Failed}
 	}
-	log.Info("upgraded", "version", master.Version, "before", p.Version)
 	return &upgradeStatus{From: p.Version}
 }
 
-// close lets go of all that was handed over; the master has its own by now.
-func (p *passedOn) close() {
+// served says in the log that an upgrade has gone well, and lets go of all that was
+// handed over; the master has its own by now.
+func (p *passedOn) served(log *slog.Logger) {
 	if p == nil {
 		return
 	}
+	if p.Failed == "" {
+		log.Info("upgraded", "version", master.Version, "before", p.Version)
+	}
+	p.close()
+}
+
+// close lets go of all that was handed over.
+func (p *passedOn) close() {
 	for _, s := range p.Sockets {
-		sys.Close(s.FD)
+		if s.file != nil {
+			s.file.Close()
+		} else {
+			sys.Close(s.FD)
+		}
 	}
 	for _, fd := range p.Stored {
 		sys.Close(fd)
@@ -125,47 +152,37 @@ func (p *passedOn) close() {
 }
 
 // passOn is what h is for the next program.
-func passOn(h *master.Handover) (*passedOn, error) {
-	p := &passedOn{Stored: h.Stored, Version: master.Version}
+func passOn(h *master.Handover) *passedOn {
+	p := &passedOn{Stored: h.Stored, Begun: h.Begun, Version: master.Version}
 	for _, s := range h.Sockets {
-		fd, err := sys.DupFile(s.File)
-		s.File.Close()
-		if err != nil {
-			return nil, err
+		ps := passedSocket{FD: -1, Name: s.Name, Index: s.Index, Kind: s.Kind, Address: s.Addr.String(), V6Only: s.V6Only, file: s.File}
+		if raw, err := s.File.SyscallConn(); err == nil { // it is open
+			_ = raw.Control(func(fd uintptr) { ps.FD = int(fd) })
 		}
-		p.Sockets = append(p.Sockets, passedSocket{FD: fd, Name: s.Name, Index: s.Index, Kind: s.Kind, Address: s.Addr.String(), V6Only: s.V6Only})
+		p.Sockets = append(p.Sockets, ps)
 	}
-	return p, nil
+	return p
 }
 
-// become has the program at path take the place of this one, with p. It returns only
-// when that fails. What comes by signal meanwhile waits for it.
-func (p *passedOn) become(path string, env []string) error {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
+// become has the program at path take the place of this one, with p and the signals
+// that nobody has heeded. It returns only when that fails.
+func (p *passedOn) become(path string, env []string, sigs *pending) error {
 	for _, fd := range p.descriptors() {
 		if err := sys.KeepOnExec(fd); err != nil {
 			return err
 		}
+		defer sys.CloseOnExec(fd)
 	}
-	runtime.LockOSThread() // exec(2) takes the signal mask of the thread that calls it
-	defer runtime.UnlockOSThread()
-	restore, err := sys.BlockSignals(handedSignals...)
+	fault.At("before exec")
+	p.Signals = sigs.ignore()
+	defer func() { sigs.again(p.Signals) }()
+	text, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
 	err = syscall.Exec(path, os.Args, append(env, handoverVariable+"="+string(text)))
-	restore()
-	for _, fd := range p.descriptors() {
-		sys.CloseOnExec(fd)
-	}
 	return fmt.Errorf("exec %s: %w", path, err)
 }
-
-// handedSignals are those that must not end the next program before it listens to them.
-var handedSignals = []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGPIPE}
 
 func (p *passedOn) descriptors() []int {
 	var all []int
@@ -181,18 +198,9 @@ func (p *passedOn) descriptors() []int {
 	return all
 }
 
-// program is where this program was started from. What is there now may be another.
-func program() string {
-	path, err := os.Executable()
-	if err != nil {
-		return os.Args[0]
-	}
-	return strings.TrimSuffix(path, " (deleted)")
-}
-
-// giveWay has the program that is where this one was started from take its place. It
-// returns only when that fails.
-func (p *passedOn) giveWay(env []string) error {
+// giveWay has the program at path take the place of this one, which it can go back
+// to. It returns only when that fails.
+func (p *passedOn) giveWay(path string, env []string, sigs *pending) error {
 	old, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return err
@@ -201,23 +209,26 @@ func (p *passedOn) giveWay(env []string) error {
 	if p.Old, err = sys.DupFile(old); err != nil {
 		return err
 	}
-	err = p.become(program(), append(os.Environ(), env...))
+	err = p.become(path, append(os.Environ(), env...), sigs)
 	sys.Close(p.Old)
 	p.Old = 0
 	return err
 }
 
+// canGoBack tells whether another program was here before.
+func (p *passedOn) canGoBack() bool { return p != nil && p.Old > 0 }
+
 // goBack has the program that was here before take its place again, because this one
 // cannot serve for the reason of cause. It returns cause when there is none, or when
 // that fails, too.
-func (p *passedOn) goBack(cause error, env []string) error {
-	if p == nil || p.Old <= 0 {
+func (p *passedOn) goBack(cause error, env []string, sigs *pending) error {
+	if !p.canGoBack() {
 		return cause
 	}
 	p.Failed = fmt.Sprintf("version %s gave up: %s", master.Version, oneLine(cause))
 	old := fmt.Sprintf("/proc/self/fd/%d", p.Old)
 	p.Old = 0
-	return errors.Join(cause, p.become(old, env))
+	return errors.Join(cause, p.become(old, env, sigs))
 }
 
 // tryPatience bounds the trial of a new program.

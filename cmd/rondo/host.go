@@ -3,12 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rondokit/rondo/internal/cgroup"
@@ -19,33 +15,40 @@ import (
 
 var errInterrupted = errors.New("interrupted a second time: what was in flight is cut")
 
+// upgrading is what an upgrade needs. Without a program there is none.
+type upgrading struct {
+	program string         // to upgrade to
+	last    *upgradeStatus // nil: none
+	about   func()         // called when it is about to happen
+}
+
 // host runs a master with what surrounds it in a process of its own: the control
 // socket, the signals and the service manager. It borrows notifier and returns
 // when the master has ended, and everything around it. If that was to make place for
 // another program, and none took it, the next master goes on here.
-func host(ctx context.Context, cfg master.Config, notifier *notify.Notifier, up *upgradeStatus) error {
+func host(ctx context.Context, cfg master.Config, notifier *notify.Notifier, up upgrading, sigs *pending) error {
+	o := &orders{log: cfg.Logger, sigs: sigs, stop: make(chan struct{}, 1), program: up.program}
+	o.last.Store(up.last)
 	for {
-		h, err := hostOne(ctx, cfg, notifier, up)
+		h, err := hostOne(ctx, cfg, notifier, o)
 		if h == nil {
 			return err
 		}
-		p, err := passOn(h)
-		if err == nil {
-			err = p.giveWay(notifier.Environ())
-		}
-		cfg.Logger.Error("upgrade failed; this version serves on", "err", err)
-		text := oneLine(err)
-		up = &upgradeStatus{From: master.Version, Error: &text}
-		if cfg.Sockets, err = p.sockets(); err != nil {
+		o.handOver()
+		p := passOn(h)
+		up.about()
+		o.failed(p.giveWay(up.program, notifier.Environ(), sigs))
+		cfg.Stored, cfg.Begun, cfg.MustAdopt, cfg.Sweep = p.stored(), p.Begun, false, nil
+		cfg.Sockets, err = p.sockets()
+		p.close()
+		if err != nil {
 			return err
 		}
-		cfg.Stored = p.stored()
-		p.close()
 	}
 }
 
 // hostOne is host for one master. It gives what that handed over.
-func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, up *upgradeStatus) (*master.Handover, error) {
+func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, o *orders) (*master.Handover, error) {
 	if err := hideMemory(); err != nil {
 		return nil, err
 	}
@@ -59,24 +62,16 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 	}
 	teller := newTeller(notifier, cfg.Logger, cfg.Notify)
 	cfg.Notify, cfg.Watchdog = teller.tell, notifier.WatchdogTimeout()/2
-	if cfg.Store = newStore(notifier, teller, &cfg); cfg.Store != nil {
-		cfg.Sweep = sweeper(cfg.Logger)
-	}
+	cfg.Store = newStore(notifier, teller, &cfg)
 	m, err := master.New(cfg)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	signals := make(chan os.Signal, 16)
-	// SIGPIPE is taken and forgotten: by default a Go program dies of it when
-	// whoever reads its standard output has gone.
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGPIPE)
-	defer signal.Stop(signals)
-
 	ctx, stopNow := context.WithCancelCause(ctx)
 	defer stopNow(nil)
 	around, end := context.WithCancel(context.WithoutCancel(ctx))
-	o := &orders{master: m, log: cfg.Logger, stopNow: stopNow, stop: make(chan struct{}, 1), program: program()}
-	server := &control.Server{Listener: listener, Backend: backend{m, o, teller, up}, Logger: cfg.Logger}
+	o.master, o.stopNow = m, stopNow
+	server := &control.Server{Listener: listener, Backend: backend{m, o, teller}, Logger: cfg.Logger}
 	var all sync.WaitGroup // of goroutines that end with around
 	all.Go(func() {
 		if err := server.Run(around); err != nil {
@@ -84,7 +79,7 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 		}
 	})
 	all.Go(func() { teller.run(around) })
-	all.Go(func() { o.run(around, signals) })
+	all.Go(func() { o.run(around) })
 	err = m.Run(ctx)
 	if err != nil {
 		teller.failed(err)
@@ -114,67 +109,5 @@ func sweeper(log *slog.Logger) func(keep []int) {
 		if err != nil {
 			log.Error("what an earlier run left over cannot be ended", "err", err)
 		}
-	}
-}
-
-// orders are what the operator wants: by a signal, or by a stop over the control
-// socket.
-type orders struct {
-	master  *master.Master
-	log     *slog.Logger
-	stopNow context.CancelCauseFunc
-	stop    chan struct{} // one is enough
-	program string        // to upgrade to
-}
-
-// run obeys until ctx ends, which is when the master has ended.
-func (o *orders) run(ctx context.Context, signals <-chan os.Signal) {
-	var begun sync.WaitGroup // each ends with the master, or sooner
-	defer begun.Wait()
-	draining := false
-	drain := func() {
-		if !draining {
-			draining = true
-			begun.Go(func() { _ = o.master.Drain(ctx) }) // only ctx ends it early
-		}
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-o.stop:
-			drain()
-		case sig := <-signals:
-			switch {
-			case sig == syscall.SIGHUP:
-				begun.Go(func() { o.reload(ctx) })
-			case sig == syscall.SIGUSR2:
-				begun.Go(func() {
-					if err := o.upgrade(ctx); err != nil {
-						o.log.Error("upgrade by SIGUSR2 failed; this version serves on", "err", err)
-					}
-				})
-			case sig == syscall.SIGINT && draining:
-				o.stopNow(errInterrupted)
-			case sig == syscall.SIGINT || sig == syscall.SIGTERM:
-				drain()
-			}
-		}
-	}
-}
-
-// upgrade tries the program that is where this one was started from, and has the
-// master make place for it.
-func (o *orders) upgrade(ctx context.Context) error {
-	if err := tryUpgrade(ctx, o.program); err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	return o.master.HandOver(ctx)
-}
-
-// reload is by signal: the master logs how it ended, but not that it is refused.
-func (o *orders) reload(ctx context.Context) {
-	if err := o.master.Reload(ctx); errors.Is(err, master.ErrBusy) {
-		o.log.Warn("reload by SIGHUP refused", "err", err)
 	}
 }

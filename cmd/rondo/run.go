@@ -17,6 +17,7 @@ import (
 
 	"github.com/rondokit/rondo/activation"
 	"github.com/rondokit/rondo/internal/cgroup"
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/notify"
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/sys"
@@ -61,6 +62,23 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 	if err != nil {
 		return err
 	}
+	sigs := takeSignals(got.signals())
+	defer sigs.stop()
+	var notifier *notify.Notifier
+	serving := false
+	defer func() {
+		if !serving && got.canGoBack() {
+			if r := recover(); r != nil {
+				os.Stderr.Write(debug.Stack())
+				err = fmt.Errorf("panic: %v", r)
+			}
+		}
+		if err != nil && !serving {
+			err = got.goBack(err, append(os.Environ(), notifier.Environ()...), sigs)
+			failSlowly(ctx, began)
+		}
+	}()
+	fault.At("after exec")
 	sockets, stored, err := takeDescriptors(got) // before anything opens a descriptor
 	if err != nil {
 		return err
@@ -69,24 +87,10 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 	if err := sys.CloseOnExecFrom(3); err != nil {
 		return fmt.Errorf("close-on-exec: %w", err)
 	}
-	notifier, err := notify.New() // before anything starts a process
-	if err != nil {
+	if notifier, err = notify.New(); err != nil { // before anything starts a process
 		return err
 	}
 	defer notifier.Close()
-	serving := false
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			if serving || got == nil || got.Old == 0 {
-				panic(r)
-			}
-		}
-		if err != nil && !serving {
-			err = got.goBack(err, append(os.Environ(), notifier.Environ()...))
-			failSlowly(ctx, began)
-		}
-	}()
 	s, loadErr := src.Load()
 	if loadErr != nil {
 		last, _, ok := master.LastSettings(stored)
@@ -96,25 +100,32 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 		s = last
 	}
 	name, src.DefaultName = s.Name, s.Name
-	logger, journal, flush := newLogger(s.Name)
-	defer flush()
+	logger, journal, log := newLogger(s.Name)
+	defer log.flush()
 	if loadErr != nil {
 		logger.Error("the settings cannot be read: those that were served with last are used", "err", loadErr)
 	}
 	if stray != "" {
 		logger.Warn("sockets were passed to another process and are not used: let systemd start rondo itself, without a wrapper", "listen_pid", stray)
 	}
+	var begun map[string][]byte
+	if got != nil {
+		begun = got.Begun
+	}
 	cfg := master.Config{
-		Settings: s, Sockets: sockets, Stored: stored, MustAdopt: got != nil && got.Old > 0, Journal: journal, Logger: logger,
+		Settings: s, Sockets: sockets, Stored: stored, Begun: begun, MustAdopt: got.canGoBack(), Journal: journal, Logger: logger,
 		Next: func(context.Context) (settings.Settings, error) { return src.Load() },
 		Notify: func(e master.Event) {
 			if e.Ready && !serving {
 				serving = true
-				got.close()
+				got.served(logger)
 			}
 		},
 	}
-	return host(ctx, cfg, notifier, got.outcome(logger))
+	if got == nil && notifier.StoreMax() > 0 {
+		cfg.Sweep = sweeper(logger)
+	}
+	return host(ctx, cfg, notifier, upgrading{program: program(), last: got.outcome(logger), about: log.written}, sigs)
 }
 
 // startEvery is how often systemd may start a master that does not get to serve. It

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rondokit/rondo/internal/control"
-	"github.com/rondokit/rondo/master"
 )
 
 // watchEvery is how often --watch looks.
@@ -68,7 +67,7 @@ func showJSON(ctx context.Context, c *control.Caller) ([]byte, error) {
 }
 
 func showTable(ctx context.Context, c *control.Caller) ([]byte, error) {
-	var s master.Status
+	var s status
 	if err := c.Status(ctx, &s); err != nil {
 		return nil, err
 	}

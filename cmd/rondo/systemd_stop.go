@@ -22,16 +22,16 @@ func newSystemdStop() *cobra.Command {
 		Short: "Be the ExecStop= of a service",
 		Long: "Systemd-stop is what systemd runs before it ends the master of NAME.service. If that is for a restart,\n" +
 			"systemd-stop has the master leave at once, and its workers go on until the next master takes them over.\n" +
-			"For a stop it does nothing: systemd then ends the master by SIGTERM, which drains. It does nothing either\n" +
-			"when the master has ended, and it warns and does nothing when systemd does not say which of them it is.\n" +
-			"It exits 0 in each case.",
+			"For a stop it has the master drain, as SIGTERM does, which systemd sends it then: a master that is being\n" +
+			"upgraded hears no signal. It does nothing when the master has ended, and it warns and takes it for a stop\n" +
+			"when systemd does not say which of them it is. It exits 0 in each case.",
 		Example: "ExecStop=+/usr/bin/rondo systemd-stop app",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pid, err := strconv.Atoi(os.Getenv("MAINPID"))
 			if err != nil {
 				return nil // it has ended, which made systemd stop the service
 			}
-			if err := c.leaveForRestart(cmd.Context(), pid); err != nil {
+			if err := c.leaveOrDrain(cmd.Context(), pid); err != nil {
 				warn(cmd.ErrOrStderr(), c.name, fmt.Errorf("systemd-stop: %w", err))
 			}
 			return nil
@@ -40,9 +40,9 @@ func newSystemdStop() *cobra.Command {
 	return c.hidden(cmd, "systemctl restart")
 }
 
-// leaveForRestart has the master leave if its process is to be restarted. The error is
-// why it drains instead.
-func (c *systemdCommand) leaveForRestart(ctx context.Context, pid int) error {
+// leaveOrDrain has the master leave if its process is to be restarted, and drain
+// otherwise. The error is why it drains instead.
+func (c *systemdCommand) leaveOrDrain(ctx context.Context, pid int) error {
 	main, err := sys.OpenHandle(pid)
 	if err == unix.ESRCH {
 		return nil
@@ -53,15 +53,28 @@ func (c *systemdCommand) leaveForRestart(ctx context.Context, pid int) error {
 	defer main.Close()
 	job, err := c.job(ctx)
 	if err != nil {
-		return fmt.Errorf("whether this is a restart is not known, so the service drains as for a stop: %w", err)
+		err = fmt.Errorf("whether this is a restart is not known, so the service drains as for a stop: %w", err)
+	} else if job == "restart" {
+		why := c.leave(ctx, pid, main)
+		if why == nil {
+			return nil
+		}
+		err = fmt.Errorf("the master did not leave for the restart, so the service drains as for a stop: %w", why)
+		if !control.Refused(why) {
+			return err // to ask it for anything else would be in vain
+		}
 	}
-	if job != "restart" {
-		return nil
+	c.drain(ctx, pid)
+	return err
+}
+
+// drain tells the master to drain. SIGTERM follows in any case.
+func (c *systemdCommand) drain(ctx context.Context, pid int) {
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	if m, err := c.master(ctx, pid); err == nil {
+		_ = m.Stop(ctx)
 	}
-	if err := c.leave(ctx, pid, main); err != nil {
-		return fmt.Errorf("the master did not leave for the restart, so the service drains as for a stop: %w", err)
-	}
-	return nil
 }
 
 // leave tells the master to leave, and returns when its process has ended.
@@ -84,7 +97,20 @@ func (c *systemdCommand) leave(ctx context.Context, pid int, main *sys.Handle) e
 }
 
 // master is the one whose process is pid: one of another service may have its name.
+// While it is being upgraded it does not answer, and is waited for.
 func (c *systemdCommand) master(ctx context.Context, pid int) (*control.Caller, error) {
+	for {
+		m, err := c.find(ctx, pid)
+		if err == nil {
+			return m, nil
+		}
+		if wait(ctx, lookAgain); ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *systemdCommand) find(ctx context.Context, pid int) (*control.Caller, error) {
 	m, err := control.Find(ctx, c.name)
 	if err != nil {
 		return nil, err

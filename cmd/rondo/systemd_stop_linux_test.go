@@ -52,6 +52,11 @@ func (b leaving) Status(context.Context) (any, error) {
 	return map[string]any{"name": "app", "pid": pid}, nil
 }
 
+func (b leaving) Stop(context.Context) error {
+	fmt.Println("drains")
+	return nil
+}
+
 func (b leaving) Leave(context.Context) error {
 	switch os.Getenv("LEAVE") {
 	case "at once":
@@ -83,7 +88,7 @@ func leaveFor(t *testing.T, p *process, job string, err error) error {
 	t.Helper()
 	c := systemdCommand{name: "app", patience: patience}
 	c.job = func(context.Context) (string, error) { return job, err }
-	return c.leaveForRestart(t.Context(), p.cmd.Process.Pid)
+	return c.leaveOrDrain(t.Context(), p.cmd.Process.Pid)
 }
 
 // lives fails the test unless p has not ended.
@@ -104,10 +109,11 @@ func (p *process) lives() {
 
 func TestOnlyARestartHasTheMasterLeave(t *testing.T) {
 	p := startLeaver(t, "answered")
-	for _, job := range []string{"", "stop", "start", "reload"} {
+	for i, job := range []string{"", "stop", "start", "reload"} {
 		if err := leaveFor(t, p, job, nil); err != nil {
 			t.Errorf("with job %q: %v", job, err)
 		}
+		p.stdout.await(t, p.exited, "drains", i+1)
 	}
 	err := leaveFor(t, p, "", errors.New("no answer"))
 	if err == nil || !strings.Contains(err.Error(), "not known, so the service drains as for a stop: no answer") {
@@ -142,7 +148,7 @@ func TestAMasterThatDoesNotLeaveIsTold(t *testing.T) {
 		p := startLeaver(t, leave)
 		c := systemdCommand{name: "app", patience: 2 * time.Second}
 		c.job = func(context.Context) (string, error) { return "restart", nil }
-		err := c.leaveForRestart(t.Context(), p.cmd.Process.Pid)
+		err := c.leaveOrDrain(t.Context(), p.cmd.Process.Pid)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a leave that is %s: %v, want %q", leave, err, want)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,11 +13,14 @@ import (
 )
 
 // statusTable is s for people.
-func statusTable(s master.Status) []byte {
+func statusTable(s status) []byte {
 	var b bytes.Buffer
-	fmt.Fprintln(&b, printable(headline(s)))
+	fmt.Fprintln(&b, printable(headline(s.Status)))
 	if s.Reload != nil {
 		fmt.Fprintln(&b, printable(reloadLine(*s.Reload)))
+	}
+	if u := s.Upgrade; u != nil && u.Error != nil {
+		fmt.Fprintln(&b, printable("upgrade: failed: "+oneLine(errors.New(*u.Error))))
 	}
 	c := s.Counters
 	fmt.Fprintf(&b, "connections: %d handed over, %d redistributed, %d ambiguous, %d closed undelivered\n",

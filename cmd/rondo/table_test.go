@@ -5,24 +5,24 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/rondokit/rondo/master"
 )
 
 func TestTheStatusTable(t *testing.T) {
-	const status = `{"version": "1.2.3", "name": "app", "pid": 41, "generation": 3, "state": "ready", "adopted": 0, "scaled_from": 4,
+	const text = `{"version": "1.2.3", "name": "app", "pid": 41, "generation": 3, "state": "ready", "adopted": 0, "scaled_from": 4,
 		"reload": {"state": "failed", "error": "worker of slot 0\nexited", "cut": 2, "ended": "2026-11-22T10:00:00Z"},
+		"upgrade": {"from": "1.2.3", "error": "version 1.3.0\ngave up"},
 		"listeners": [{"name": "http", "key": "k", "address": "[::]:80", "passed": true, "accepting": true, "waiting": 0},
 			{"name": "", "key": "k2", "address": "/run/\u001b[2Jx", "passed": false, "accepting": false, "waiting": 3}],
 		"counters": {"handed_over": 7, "redistributed": 1, "ambiguous": 0, "closed_undelivered": 2},
 		"workers": [{"id": 12, "slot": 0, "pid": 99, "generation": 3, "state": "ready", "want": "up", "age_s": 3725, "handed_over": 7, "in_flight": 1, "restarts": 2, "last_exit": {"code": 3, "signal": null, "reason": "exited with code 3"}},
 			{"id": 13, "slot": 1, "pid": 100, "generation": 2, "state": "draining", "want": "down", "age_s": 4.9, "handed_over": 0, "in_flight": 0, "restarts": 0, "last_exit": null}]}`
-	var s master.Status
-	if err := json.Unmarshal([]byte(status), &s); err != nil {
+	var s status
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		t.Fatal(err)
 	}
 	want := "app: ready, generation 3, 1 workers ready, pid 41, rondo 1.2.3; scaled from 4\n" +
 		"reload: failed at 2026-11-22T10:00:00Z, 2 workers cut by drain-timeout: worker of slot 0 exited\n" +
+		"upgrade: failed: version 1.3.0; gave up\n" +
 		"connections: 7 handed over, 1 redistributed, 0 ambiguous, 2 closed undelivered\n" +
 		"\n" +
 		"LISTENER  ADDRESS     FROM    ACCEPTING  WAITING\n" +
@@ -35,7 +35,7 @@ func TestTheStatusTable(t *testing.T) {
 	if got := string(statusTable(s)); got != want {
 		t.Errorf("statusTable =\n%s\nwant\n%s", got, want)
 	}
-	if got, want := reloaded(s), "app: generation 3 serves with 1 workers; of the old ones 1 drain, 2 were cut"; got != want {
+	if got, want := reloaded(s.Status), "app: generation 3 serves with 1 workers; of the old ones 1 drain, 2 were cut"; got != want {
 		t.Errorf("reloaded = %q, want %q", got, want)
 	}
 }

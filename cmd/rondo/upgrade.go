@@ -87,14 +87,18 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 		return "", fmt.Errorf("upgrade: %w", err)
 	}
 	asked := c.Upgrade(ctx)
+	if control.Refused(asked) {
+		return "", fmt.Errorf("%s: %w; version %s serves on", before.Name, asked, before.Version)
+	}
 	for ; ; wait(ctx, lookAgain) {
+		after = status{}
 		err := c.Status(ctx, &after)
 		switch {
 		case ctx.Err() != nil:
 			return "", fmt.Errorf("upgrade of %s: %w", before.Name, errors.Join(context.Cause(ctx), asked, err))
 		case err != nil: // between the two
-		case after.Adopted == before.Adopted && asked != nil && after.Upgrade.same(before.Upgrade):
-			return "", fmt.Errorf("%s: %w; version %s serves on", before.Name, asked, before.Version)
+		case after.PID != before.PID:
+			return after.afterEnd(before)
 		case after.Adopted == before.Adopted:
 		case after.Upgrade != nil && after.Upgrade.Error != nil:
 			return "", fmt.Errorf("%s: upgrade: %s; version %s serves on", before.Name, *after.Upgrade.Error, after.Version)
@@ -104,8 +108,14 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 	}
 }
 
-func (u *upgradeStatus) same(v *upgradeStatus) bool {
-	return (u == nil) == (v == nil) && (u == nil || u.From == v.From && (u.Error == nil) == (v.Error == nil))
+// afterEnd tells of an upgrade in which the process of the master ended, and the
+// service manager started another one.
+func (s *status) afterEnd(before status) (string, error) {
+	text := printable(fmt.Sprintf("%s: version %s serves, before %s, but the process of the master ended in the upgrade", s.Name, s.Version, before.Version))
+	if s.Adopted <= before.Adopted {
+		return "", errors.New(text + ", and the next one started anew, with workers of its own: its log says why")
+	}
+	return text + fmt.Sprintf(", and process %d took over its workers: its log says why", s.PID), nil
 }
 
 // wait waits for d, or until ctx ends.

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 
@@ -20,21 +19,10 @@ type Process struct {
 	ExitFD int // becomes readable when the process has ended; watch it, do not read it
 }
 
-// heldBack are the signals that a master handles.
-var heldBack = []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGPIPE}
-
 func start(c Command) (*Process, error) {
 	attr := c.attr()
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
-	// A program that took the place of another may have all its threads hold back
-	// signals (BlockSignals); its children must not.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var old unix.Sigset_t
-	if unix.PthreadSigmask(unix.SIG_UNBLOCK, sigset(heldBack), &old) == nil {
-		defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
-	}
 	pid, _, err := syscall.StartProcess(c.Path, c.Args, attr)
 	if err != nil {
 		return nil, err
