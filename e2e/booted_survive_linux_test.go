@@ -219,6 +219,8 @@ func TestKilledMasterLosesNoConnection(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
 		h.Expect("main process killed")
 		h.Expect("killed result")
+		h.Allow("accepted ones lost")
+		h.Allow("unsent ones lost")
 		h.expectFound()
 		s := h.survive()
 		random := rand.New(rand.NewPCG(seed, 4))
