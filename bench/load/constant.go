@@ -55,7 +55,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 }
 
 // patience is how long a request may take before it has failed.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // Run sends requests to the addresses in turn.
 func (l Constant) Run(ctx context.Context, addresses ...string) (Answers, error) {

@@ -34,7 +34,7 @@ func wakeups(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
 		return nil, err
 	}
 	began := time.Now()
-	if err := pass(ctx, pick(b.Plan, time.Second, 20*time.Second)); err != nil {
+	if err := pass(ctx, pick(b.Plan, time.Second, 10*time.Second)); err != nil {
 		return nil, err
 	}
 	after, err := proc.Of(r.Master)

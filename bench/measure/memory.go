@@ -12,7 +12,7 @@ import (
 
 // memory is what the process that distributes connections has in memory.
 func memory(p Plan) Measure {
-	subjects := each([]side.Side{goRondo, nodeRondo}, memoryUnder(pick(p, 0, 1_000_000)))
+	subjects := []Subject{serving(goRondo, memoryUnder(pick(p, 0, 1_000_000))), serving(nodeRondo, memoryUnder(0))}
 	if !p.Quick {
 		subjects = append(subjects, each([]side.Side{clusterRR, pm2}, memoryUnder(0))...)
 	}

@@ -21,7 +21,7 @@ func reload(p Plan) Measure {
 			{Name: "worst", Title: "worst latency", Unit: "ms"},
 			{Name: "failed", Title: "failed requests", Unit: ""},
 		},
-		Rounds:   pick(p, 2, p.Rounds),
+		Rounds:   pick(p, 1, p.Rounds),
 		Subjects: each([]side.Side{goRondo, nodeRondo, pm2}, reloads),
 	}
 }

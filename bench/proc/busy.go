@@ -46,7 +46,7 @@ func (w Watch) End() (Conditions, error) {
 		return Conditions{}, err
 	}
 	total := float64(time.Since(w.began)) * float64(runtime.NumCPU())
-	c.Others = max(0, float64(all.busy-w.all.busy-(ours-w.ours))/total)
+	c.Others = min(max(0, float64(all.busy-w.all.busy-(ours-w.ours))/total), 1) // ticks are coarse
 	c.Steal = float64(all.steal-w.all.steal) / total
 	return c, nil
 }

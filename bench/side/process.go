@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,11 +31,20 @@ type process struct {
 	said  chan struct{} // closed when it has printed command.line
 	ended chan struct{}
 	err   error // once ended
+	told  bool  // that it ended early
 	out   *tail
 }
 
+// name is the program's, also where passed starts it.
+func (c command) name() string {
+	if wrapper := passed(); len(c.args) > len(wrapper) && slices.Equal(c.args[:len(wrapper)], wrapper) {
+		return filepath.Base(c.args[len(wrapper)])
+	}
+	return filepath.Base(c.args[0])
+}
+
 func (c command) start() (*process, error) {
-	p := &process{name: c.args[0], said: make(chan struct{}), ended: make(chan struct{})}
+	p := &process{name: c.name(), said: make(chan struct{}), ended: make(chan struct{})}
 	p.out = &tail{line: c.line, said: p.said}
 	cmd := exec.Command(c.args[0], c.args[1:]...)
 	cmd.Env, cmd.Dir, cmd.ExtraFiles = c.env, c.dir, c.files
@@ -66,8 +77,12 @@ func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
 	}
 }
 
-// early is the error of a process that has ended and was not told to.
+// early is the error of a process that has ended and was not told to. It is given once.
 func (p *process) early() error {
+	if p.told {
+		return nil
+	}
+	p.told = true
 	return fmt.Errorf("%s ended: %v; it printed:\n%s", p.name, p.err, p.out)
 }
 
