@@ -55,6 +55,14 @@ func TestParseMachine(t *testing.T) {
 	}
 }
 
+func TestSince(t *testing.T) {
+	before := Threads{1: {10, 100}, 2: {20, 200}, 3: {30, 300}}
+	after := Threads{1: {11, 102}, 2: {20, 200}, 4: {5, 7}} // 3 has ended, 4 is new
+	if got, want := after.Since(before), (Use{6, 9}); got != want {
+		t.Errorf("Since = %+v, want %+v", got, want)
+	}
+}
+
 func TestDescendants(t *testing.T) {
 	all := map[int]process{1: {1, 0, 0}, 2: {2, 1, 0}, 3: {3, 2, 0}, 4: {4, 3, 0}, 5: {5, 1, 0}}
 	got := slices.Sorted(slices.Values(descendants(all, 2)))

@@ -18,6 +18,7 @@ func TestSummarize(t *testing.T) {
 		{"three have their range", []float64{3, 1, 2}, Summary{3, 2, 1, 3, 0.75}},
 		{"five have their range", []float64{5, 1, 4, 2, 3}, Summary{5, 3, 1, 5, 0.9375}},
 		{"six reach it with their range", []float64{6, 5, 4, 3, 2, 1}, Summary{6, 3.5, 1, 6, 0.96875}},
+		{"eight would have 93% within", []float64{1, 2, 3, 4, 5, 6, 7, 8}, Summary{8, 4.5, 1, 8, 0.9921875}},
 		{"fifteen: the 4th and the 12th", fifteen, Summary{15, 8, 4, 12, 0.96484375}},
 	} {
 		got := Summarize(row.values)
