@@ -243,7 +243,10 @@ func tryUpgrade(ctx context.Context, path string) error {
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s does not start: %w: %.300s", path, err, oneLine(errors.New(said.String())))
+		if text := oneLine(errors.New(said.String())); text != "" {
+			err = fmt.Errorf("%w: %.300s", err, text)
+		}
+		return fmt.Errorf("%s does not start: %w", path, err)
 	}
 	var can stateFormat
 	if err := json.Unmarshal([]byte(said.String()), &can); err != nil || can.Version == "" {

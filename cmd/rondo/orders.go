@@ -21,7 +21,8 @@ type orders struct {
 	stop    chan struct{} // one is enough
 	program string        // to upgrade to
 
-	leaving atomic.Bool                   // for an upgrade
+	busy    atomic.Bool                   // with an upgrade
+	leaving atomic.Bool                   // for one
 	last    atomic.Pointer[upgradeStatus] // upgrade
 }
 
@@ -68,6 +69,9 @@ func (o *orders) upgrade(ctx context.Context) error {
 	if o.program == "" {
 		return errors.New("upgrade: a demo is not upgraded: start it again")
 	}
+	if !o.busy.CompareAndSwap(false, true) {
+		return errors.New("upgrade: another one is in progress")
+	}
 	err := tryUpgrade(ctx, o.program)
 	if err == nil {
 		o.leaving.Store(true)
@@ -92,6 +96,7 @@ func (o *orders) handOver() {
 // failed keeps for status that the last upgrade failed, and why, and says so.
 func (o *orders) failed(why error) {
 	o.leaving.Store(false)
+	o.busy.Store(false)
 	o.log.Error("upgrade failed; this version serves on", "version", master.Version, "err", why)
 	text := oneLine(why)
 	o.last.Store(&upgradeStatus{From: master.Version, Error: &text})
