@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +37,14 @@ func (r report) systemctl(words ...string) string { return r.machine.Scope.Syste
 
 func (r report) service() string { return r.App.Name + ".service" }
 
+// unchanged is about a plan without changes: all is as asked, but for what a person
+// edited.
 func (r report) unchanged() {
-	r.line("%s is installed like this already: nothing was changed", r.App.Name)
+	if slices.ContainsFunc(r.Edited, install.Change.Matters) {
+		r.line("nothing was changed: %s was edited since, and differs from what you say", r.App.Name)
+	} else {
+		r.line("%s is installed like this already: nothing was changed", r.App.Name)
+	}
 	r.kept()
 }
 
@@ -80,8 +87,15 @@ func (r report) differences() {
 
 // kept are the hands of others.
 func (r report) kept() {
-	for _, path := range r.Edited {
-		r.line("%s was edited, and stays so", path)
+	for _, c := range r.Edited {
+		if !c.Matters() {
+			r.line("%s was edited, and stays so", c.Path)
+			continue
+		}
+		r.line("%s was edited, and stays so (--overwrite gives it up):", c.Path)
+		for _, line := range c.Lines() {
+			r.line("  %s", line)
+		}
 	}
 	for _, path := range r.DropIns {
 		r.line("%s stays, and changes what the units say", path)

@@ -152,8 +152,13 @@ func TestTheReportOfAnInstall(t *testing.T) {
 			p.First = false
 			p.Changes = []install.Change{{Path: "/a", Old: "x = 1\ny = 2\n", New: "x = 3\ny = 2\n"}, {Path: "/b", Old: "z"}}
 		}, func(r report) { r.differences() }, "/a\n  - x = 1\n  + x = 3\n/b goes\n"},
-		{systemd.System, func(p *install.Plan) { p.Edited = []string{"/e"} }, func(r report) { r.unchanged() },
+		{systemd.System, func(p *install.Plan) {
+			p.Edited = []install.Change{{Path: "/e", Old: "x = 1\n", New: "# mine\nx = 1\n"}}
+		}, func(r report) { r.unchanged() },
 			"app is installed like this already: nothing was changed\n/e was edited, and stays so\n/etc/d.conf stays"},
+		{systemd.System, func(p *install.Plan) { p.Edited = []install.Change{{Path: "/e", Old: "x = 1\n", New: "x = 9\n"}} }, func(r report) { r.unchanged() },
+			"nothing was changed: app was edited since, and differs from what you say\n" +
+				"/e was edited, and stays so (--overwrite gives it up):\n  - x = 1\n  + x = 9\n/etc/d.conf stays"},
 	} {
 		var out strings.Builder
 		plan := *p

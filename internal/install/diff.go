@@ -22,6 +22,9 @@ func (c Change) Lines() []string {
 	return lines
 }
 
+// Matters says whether a program would heed the difference.
+func (c Change) Matters() bool { return len(difference(meaning(c.Old), meaning(c.New))) > 0 }
+
 // meaning are the lines of text that a program would heed.
 func meaning(text string) []string {
 	text, _, _ = strings.Cut(text, "\n[X-Rondo]\n")

@@ -176,15 +176,24 @@ func TestWhatAPersonEditedStays(t *testing.T) {
 	b.edit(service, "WatchdogSec=30s", "WatchdogSec=60s")
 	b.edit(config, "name = ", "workers = 7\nname = ")
 	p, err := b.Plan(t.Context(), b.request(listen))
-	if err != nil || len(p.Changes) > 0 || !slices.Equal(p.Edited, []string{config, service}) {
-		t.Errorf("the same install: %+v, %v, want the edits left", p, err)
+	if err != nil || len(p.Changes) > 0 || len(p.Edited) != 2 || p.Edited[0].Path != config || p.Edited[1].Path != service {
+		t.Fatalf("the same install: %+v, %v, want the edits left", p, err)
+	}
+	if got := p.Edited[0].Lines(); !slices.Equal(got, []string{"+ workers = 7"}) {
+		t.Errorf("the edit is told as %q", got)
+	}
+	if got := p.Edited[1].Lines(); !slices.Equal(got, []string{"- WatchdogSec=30s", "+ WatchdogSec=60s"}) {
+		t.Errorf("the edit of the unit is told as %q", got)
 	}
 	b.refuses("app.toml was edited, and would lose that: make the change there, too, and apply it (sudo rondo reload app), or give it up with --overwrite",
 		b.request(listen, "workers=3"))
 	req := b.request(listen, "workers=7")
-	if p, err = b.Plan(t.Context(), req); err != nil || len(p.Changes) > 0 {
+	if p, err = b.Plan(t.Context(), req); err != nil || len(p.Changes) > 0 || p.Edited[0].Matters() {
 		t.Errorf("an install of what the edit says: %+v, %v, want no change", p, err)
 	}
+	b.edit(config, "workers = 7", "workers = = 7")
+	b.refuses("it was edited: mend it, or give the edit up with --overwrite", b.request(listen))
+	b.edit(config, "workers = = 7", "workers = 7")
 	req.RunAs = "root"
 	b.refuses("app.service was edited, and would lose that: put the edit into a drop-in (sudo systemctl edit app.service)", req)
 	req.Overwrite = true

@@ -23,7 +23,7 @@ type Plan struct {
 
 	Changes []Change // in the order in which they are made; none: all is as it should be
 	First   bool     // the app is not installed yet
-	Edited  []string // files that a person edited, and that stay so
+	Edited  []Change // files that a person edited, and that stay so: from what rondo would write to what is there
 	DropIns []string // of the units, kept in any case
 	Notes   []string // worth knowing
 
@@ -162,8 +162,14 @@ func (p *Plan) compare(want []*file, have *present, overwrite bool, m *Machine) 
 			continue
 		case !old.edited() || overwrite:
 			p.Changes = append(p.Changes, Change{f.path, old.text, f.text})
-		case old.wrote(f) || p.same(old):
-			p.Edited = append(p.Edited, old.path)
+		case old.wrote(f):
+			if err := loads(old); err != nil {
+				return err
+			}
+			p.Edited = append(p.Edited, Change{old.path, f.text, old.text})
+			continue
+		case p.same(old):
+			p.Edited = append(p.Edited, Change{old.path, old.text, old.text})
 			continue
 		default:
 			edited = append(edited, old)
@@ -179,6 +185,17 @@ func (p *Plan) compare(want []*file, have *present, overwrite bool, m *Machine) 
 		p.Changes = append(p.Changes, Change{Path: f.path, Old: f.text})
 	}
 	return m.refuseEdited(edited, p.App.Name)
+}
+
+// loads says what keeps a NAME.toml from being read.
+func loads(f *file) error {
+	if filepath.Ext(f.path) != ".toml" {
+		return nil
+	}
+	if _, err := (settings.Sources{File: f.path}).Load(); err != nil {
+		return fmt.Errorf("%w: it was edited: mend it, or give the edit up with --overwrite", err)
+	}
+	return nil
 }
 
 // same says whether an edited NAME.toml has the wanted settings all the same.
