@@ -323,6 +323,12 @@ var allowed = []allowance{
 		reason: "the test kills the master during systemctl reload",
 	},
 	{
+		name:       "adopted worker gone",
+		identifier: "app",
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="ended \(how is not known: it was adopted\)" output=""$`,
+		reason:     "the test kills a worker together with the master",
+	},
+	{
 		name:       "accepted ones lost",
 		identifier: "app",
 		message:    `^connections lost that the last master had accepted and not handed over held=\d+$`,
@@ -333,6 +339,48 @@ var allowed = []allowance{
 		identifier: "app",
 		message:    `^connections lost worker=\d+ slot=\d+ pid=\d+ generation=\d+ held=\d+ err="the last master ended before it had handed them over"$`,
 		reason:     "the test kills the master, by chance or on purpose when it is about to hand a connection over",
+	},
+	{
+		name:       "upgrade to one that exits",
+		identifier: "app",
+		message:    `^upgrade failed; this version serves on version=\d+\.\d+\.\d+-dev err="/usr/local/bin/rondo does not start: exit status \d+: no"$`,
+		reason:     "the test puts a program in the place of rondo that does not start",
+	},
+	{
+		name:       "upgrade to no rondo",
+		identifier: "app",
+		message:    `^upgrade failed; this version serves on version=\d+\.\d+\.\d+-dev err="/usr/local/bin/rondo is no rondo that can take over: it said \\"no\\\\n\\""$`,
+		reason:     "the test puts another program in the place of rondo",
+	},
+	{
+		name:       "upgrade to nothing",
+		identifier: "app",
+		message:    `^upgrade failed; this version serves on version=\d+\.\d+\.\d+-dev err="/usr/local/bin/rondo does not start: fork/exec /usr/local/bin/rondo: no such file or directory"$`,
+		reason:     "the test removes the program",
+	},
+	{
+		name:       "upgrade to another format",
+		identifier: "app",
+		message:    `^upgrade failed; this version serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-future keeps its state in format \d+, this one \(\d+\.\d+\.\d+-dev\) in format \d+: restart the service instead"$`,
+		reason:     "the test upgrades to a version that keeps its state in another form",
+	},
+	{
+		name:       "upgrade that panics after exec",
+		identifier: "app",
+		message:    `^upgrade failed; the version before serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-next gave up: panic: fault: at after exec"$`,
+		reason:     "the test upgrades to a version that panics",
+	},
+	{
+		name:       "upgrade that panics before adoption",
+		identifier: "app",
+		message:    `^upgrade failed; the version before serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-next gave up: panic: fault: at before adoption"$`,
+		reason:     "the test upgrades to a version that panics",
+	},
+	{
+		name:       "upgrade that panics before ready",
+		identifier: "app",
+		message:    `^upgrade failed; the version before serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-next gave up: panic: fault: at before ready"$`,
+		reason:     "the test upgrades to a version that panics",
 	},
 	{
 		name:       "planted",

@@ -1,0 +1,299 @@
+//go:build linux
+
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rondokit/rondo/e2e/machine"
+	"github.com/rondokit/rondo/master"
+)
+
+// A build is the program as it is not released.
+type build struct {
+	version string
+	format  string // of the state; "" as it is
+	faults  bool   // with the points of internal/fault
+}
+
+// The builds of these tests.
+var (
+	nextBuild   = build{version: "2.0.0-next", faults: true}
+	futureBuild = build{version: "3.0.0-future", format: "2"}
+)
+
+var builds sync.Map // of functions that give a path, by build
+
+// path gives the program.
+func (b build) path(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Dir(rondo(t))
+	made, _ := builds.LoadOrStore(b, sync.OnceValues(func() (string, error) {
+		const module = "github.com/rondokit/rondo"
+		flags := "-X " + module + "/master.Version=" + b.version
+		if b.format != "" {
+			flags += " -X " + module + "/internal/state.format=" + b.format
+		}
+		tags := ""
+		if b.faults {
+			tags = "faults"
+		}
+		path := filepath.Join(dir, "rondo-"+b.version)
+		cmd := exec.Command("go", "build", "-tags", tags, "-ldflags", flags, "-o", path, "../cmd/rondo")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", b.version, err, out)
+		}
+		return path, nil
+	}))
+	path, err := made.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// put has another program be /usr/local/bin/rondo, as dpkg does it.
+func (h *host) put(program string) {
+	h.t.Helper()
+	const place = "/usr/local/bin/rondo"
+	h.Copy(program, place+".dpkg-new")
+	h.Must("mv", place+".dpkg-new", place)
+}
+
+// putScript has a program that is none be /usr/local/bin/rondo.
+func (h *host) putScript(text string) {
+	h.t.Helper()
+	const place = "/usr/local/bin/rondo"
+	h.WriteFile(place+".dpkg-new", 0o755, text)
+	h.Must("mv", place+".dpkg-new", place)
+}
+
+// upgraded is what rondo status tells, and what became of the last upgrade.
+type upgraded struct {
+	master.Status
+	Upgrade *struct {
+		From  string
+		Error *string
+	}
+}
+
+func (h *host) upgraded() (u upgraded) {
+	h.t.Helper()
+	out, err := h.rondo("status", "app", "--json")
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &u)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return u
+}
+
+// upgrade runs rondo upgrade app, which must succeed.
+func (s *survivor) upgrade(version string) {
+	s.t.Helper()
+	before := s.upgraded()
+	out, err := s.rondo("upgrade", "app")
+	if want := fmt.Sprintf("app: version %s serves, before %s, with the same 2 workers", version, before.Version); err != nil || out != want {
+		s.t.Fatalf("rondo upgrade = %q, %v, want %q", out, err, want)
+	}
+	s.sameMaster(before, version)
+}
+
+// sameMaster fails the test unless the master is the process that it was, of that version.
+func (s *survivor) sameMaster(before upgraded, version string) {
+	s.t.Helper()
+	if now := s.upgraded(); now.PID != before.PID || now.Version != version {
+		s.t.Fatalf("the master is process %d of version %s, want %d of %s", now.PID, now.Version, before.PID, version)
+	}
+	s.same("after an upgrade")
+}
+
+// stored is how many descriptors the manager keeps for the service.
+func (h *host) stored() int {
+	h.t.Helper()
+	n, err := strconv.Atoi(h.Show("app.service", "NFileDescriptorStore")["NFileDescriptorStore"])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+func TestUpgradesLoseNothing(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		release, next := rondo(t), nextBuild.path(t)
+		s := h.survive()
+		old := s.upgraded()
+		programs := []struct{ path, version string }{{next, nextBuild.version}, {release, old.Version}}
+		stored, upgrades := s.stored(), max(4, count(100))
+		var back func()
+		for i := range upgrades {
+			h.put(programs[i%2].path)
+			s.upgrade(programs[i%2].version)
+			if i == 1 {
+				back = h.Baseline(old.PID)
+			}
+		}
+		s.upgradeOtherwise(next)
+		s.end(fmt.Sprintf("%d upgrades", upgrades))
+		back()
+		if now := s.stored(); now != stored {
+			t.Errorf("the manager keeps %d descriptors, before the upgrades %d", now, stored)
+		}
+		s.ticks()
+		told := 0
+		for _, e := range s.Journal(machine.Filter{Identifier: "app"}) {
+			if strings.HasPrefix(e.Message, "upgraded version=") {
+				told++
+			}
+		}
+		if done := s.upgraded().Adopted; told != done || done < upgrades+3 {
+			t.Errorf("the journal tells of %d upgrades, want the %d that there were", told, done)
+		}
+	})
+}
+
+// upgradeOtherwise upgrades by --all, by a signal, and by several at once.
+func (s *survivor) upgradeOtherwise(next string) {
+	s.t.Helper()
+	before := s.upgraded()
+	s.put(next)
+	if out, err := s.rondo("upgrade", "--all"); err != nil || !strings.HasPrefix(out, "app: version "+nextBuild.version+" serves") {
+		s.t.Errorf("upgrade --all = %q, %v", out, err)
+	}
+	s.put(rondo(s.t))
+	s.Must("kill", "-USR2", strconv.Itoa(before.PID))
+	for range s.untilAnswered() {
+		if s.upgraded().Version == before.Version {
+			break
+		}
+	}
+	s.put(next)
+	for line := range strings.Lines(s.Must("sh", "-c", "for i in 1 2 3 4; do rondo upgrade app 2>&1 & done; wait")) {
+		switch line = strings.TrimSpace(line); {
+		case strings.HasPrefix(line, "app: version "+nextBuild.version+" serves, before "):
+		case strings.HasPrefix(line, "rondo: app: upgrade: another one is in progress; version "):
+		case strings.HasPrefix(line, "rondo: upgrade: nobody answers on "), strings.HasPrefix(line, "rondo: no rondo \"app\" is running"): // it is being upgraded
+		default:
+			s.t.Errorf("an upgrade of several at once: %s", line)
+		}
+	}
+	s.sameMaster(before, nextBuild.version)
+}
+
+// untilAnswered makes requests, for as long as may be.
+func (h *host) untilAnswered() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		limit := time.Now().Add(patience)
+		for i := 0; time.Now().Before(limit); i++ {
+			h.get("tcp", "127.0.0.1:8080")
+			if !yield(i) {
+				return
+			}
+		}
+		h.t.Fatal("not in time")
+	}
+}
+
+// withFaults has the service look for faults.
+func (h *host) withFaults() {
+	h.t.Helper()
+	h.WriteFile("/etc/systemd/system/app.service.d/faults.conf", 0o644, "[Service]\nEnvironment=RONDO_FAULT_FILE=/run/rondo/app/fault\n")
+}
+
+// fault has the master do at the point what the line says.
+func (h *host) fault(line string) {
+	h.t.Helper()
+	h.WriteFile("/run/rondo/app/fault", 0o644, line)
+}
+
+func TestUpgradesThatFailLeaveTheOldOneServing(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		release, next := rondo(t), nextBuild.path(t)
+		h.Copy(next, "/root/rondo")
+		h.withFaults()
+		s := h.survive()
+		before := s.upgraded()
+		for _, bad := range []struct {
+			name string // of allowed.go
+			put  func()
+			why  string
+		}{
+			{"upgrade to one that exits", func() { s.putScript("#!/bin/sh\necho no >&2; exit 3\n") }, "/usr/local/bin/rondo does not start: exit status 3: no"},
+			{"upgrade to no rondo", func() { s.putScript("#!/bin/sh\necho no\n") }, `/usr/local/bin/rondo is no rondo that can take over: it said "no\n"`},
+			{"upgrade to nothing", func() { s.Must("rm", "/usr/local/bin/rondo") }, "/usr/local/bin/rondo does not start: fork/exec /usr/local/bin/rondo: no such file or directory"},
+			{"upgrade to another format", func() { s.put(futureBuild.path(t)) },
+				"version 3.0.0-future keeps its state in format 2, this one (" + before.Version + ") in format 1: restart the service instead"},
+		} {
+			s.Expect(bad.name)
+			bad.put()
+			s.failsToUpgrade(before, "upgrade: "+bad.why, bad.why, func() { s.put(release) })
+		}
+		for _, point := range []string{"after exec", "before adoption", "before ready"} {
+			s.Expect("upgrade that panics " + point)
+			s.put(next)
+			s.fault("panic 0 " + point)
+			why := "version " + nextBuild.version + " gave up: panic: fault: at " + point
+			s.failsToUpgrade(before, "upgrade: "+why, why, func() {})
+		}
+		s.put(next)
+		s.upgrade(nextBuild.version)
+		if u := s.upgraded().Upgrade; u == nil || u.Error != nil || u.From != before.Version {
+			t.Errorf("status tells of the upgrade %+v, want one from %s", u, before.Version)
+		}
+		s.killsInUpgrades()
+		s.end("upgrades that fail")
+		s.ticks()
+	})
+}
+
+// failsToUpgrade runs rondo upgrade, which must say why and change nothing.
+func (s *survivor) failsToUpgrade(before upgraded, said, why string, repair func()) {
+	s.t.Helper()
+	_, err := s.Run("/root/rondo", "upgrade", "app")
+	exit, ok := errors.AsType[*machine.ExitError](err)
+	if want := "rondo: app: " + said + "; version " + before.Version + " serves on\n"; !ok || exit.Code != 1 || exit.Stderr != want {
+		s.t.Errorf("rondo upgrade: %v, want exit code 1 and %q", err, want)
+	}
+	repair()
+	s.sameMaster(before, before.Version)
+	if u := s.upgraded().Upgrade; u == nil || u.Error == nil || *u.Error != why {
+		s.t.Errorf("status tells of the upgrade %+v, want the error %q", u, why)
+	}
+	if out, err := s.rondo("status", "app"); err != nil || !strings.Contains(out, "\nupgrade: failed: "+why) {
+		s.t.Errorf("rondo status = %q, %v, want the failed upgrade", out, err)
+	}
+}
+
+// killsInUpgrades has the process of the master end in an upgrade, at each point.
+func (s *survivor) killsInUpgrades() {
+	s.t.Helper()
+	s.Expect("main process killed")
+	s.Expect("killed result")
+	s.Expect("service starts in vain")
+	s.expectFound()
+	for _, fault := range []string{"kill 0 before exec", "kill 0 after exec", "kill 0 before adoption", "kill 0 before ready", "exit 0 before ready"} {
+		before := s.upgraded()
+		s.fault(fault)
+		out, err := s.rondo("upgrade", "app")
+		if !strings.Contains(out, "but the process of the master ended in the upgrade, and process ") || err != nil {
+			s.t.Errorf("%s: rondo upgrade = %q, %v", fault, out, err)
+		}
+		if now := s.upgraded(); now.PID == before.PID || now.Adopted <= before.Adopted || now.Version != before.Version {
+			s.t.Errorf("%s: the master is %+v, before %+v", fault, now.Status, before.Status)
+		}
+		s.same(fault)
+	}
+}
