@@ -169,15 +169,7 @@ func (l *loop) message(p *proc, line []byte) {
 	if l.msg.Envelope {
 		l.answerHandle(p)
 	}
-	answered := int64(-1)
-	if l.msg.Kind == wire.Answer && !l.msg.Envelope {
-		answered = l.msg.Ack
-	}
 	l.apply(event{kind: evMessage, worker: p.worker.id, msg: &l.msg})
-	l.tally(p) // first: killed between the two, a master counts twice, and says of nothing that it was lost
-	if answered >= 0 {
-		p.state.Settle(answered)
-	}
 }
 
 func (l *loop) garbage(p *proc, err error) {

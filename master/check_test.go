@@ -230,10 +230,12 @@ func (s *stage) checkLists() {
 
 // What the next master would find is what there is: each event that changes a record
 // is known to.
-func (s *stage) checkSaved(ev *event) {
+func (s *stage) checkSaved(ev *event, just bool) {
 	s.tb.Helper()
-	if fresh := encode(s.t.record()); !bytes.Equal(fresh, s.mem.record) {
-		s.tb.Fatalf("after event %d (%+v) the record of the whole is\n%s\nand what is saved is\n%s", ev.kind, ev.msg, fresh, s.mem.record)
+	if !just {
+		if fresh := encode(s.t.record()); !bytes.Equal(fresh, s.mem.record) {
+			s.tb.Fatalf("after event %d (%+v) the record of the whole is\n%s\nand what is saved is\n%s", ev.kind, ev.msg, fresh, s.mem.record)
+		}
 	}
 	of := s.t.identities()
 	for id, w := range s.t.workers {
@@ -247,6 +249,9 @@ func (s *stage) checkSaved(ev *event) {
 // lack the data of a handle that only a later asker brought.
 func (s *stage) checkChannel(what string, text []byte, fresh *channelRecord) {
 	s.tb.Helper()
+	if bytes.Equal(encode(fresh), text) {
+		return
+	}
 	r := new(channelRecord)
 	if err := json.Unmarshal(text, r); err != nil {
 		s.tb.Fatalf("record %s: %v", text, err)

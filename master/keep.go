@@ -160,12 +160,23 @@ func (ev *event) changesChannel() bool {
 	return false
 }
 
-// tally keeps p's own count.
-func (l *loop) tally(p *proc) {
+// answered settles the handoff that ev is the answer to, when it has been counted: a
+// master that is killed between the two counts twice, and says of nothing that it was lost.
+func (l *loop) answered(ev *event) {
+	if !ev.answers() {
+		return
+	}
+	p := l.procs[ev.worker]
 	if p.counted != p.worker.handedOver {
 		p.counted = p.worker.handedOver
 		p.state.Count(p.counted)
 	}
+	p.state.Settle(ev.msg.Ack)
+}
+
+// answers tells of the answer to a handoff.
+func (ev *event) answers() bool {
+	return ev.kind == evMessage && ev.msg.Kind == wire.Answer && !ev.msg.Envelope
 }
 
 // count keeps the counts of the whole.

@@ -294,7 +294,8 @@ func (l *loop) step(ev *event) {
 	effects := l.t.step(*ev)
 	l.save(ev)
 	l.do(effects)
-	l.count() // last: what is lost by the way is lost, and counted by who comes next
+	l.count() // not before: what is lost by the way is lost, and counted by who comes next
+	l.answered(ev)
 }
 
 // settle sends all batches, also those that others could not take.

@@ -77,7 +77,7 @@ func (s *stage) save(ev *event) {
 		s.point()
 		s.mem.record = encode(s.t.record())
 	}
-	s.checkSaved(ev)
+	s.checkSaved(ev, whole)
 }
 
 // count is loop.count.
@@ -96,8 +96,9 @@ type aftermath struct {
 	refused    bool                          // the record of the whole is
 }
 
-// crash has the master end here and now, and the next one take over.
-func (s *stage) crash(a aftermath) {
+// crash has the master end here and now, and the next one take over. It gives how many
+// connections it had accepted and not sent.
+func (s *stage) crash(a aftermath) (lost int) {
 	s.tb.Helper()
 	s.pending, s.toAccept, s.ended = nil, nil, false
 	s.now = s.now.add(a.after)
@@ -109,7 +110,7 @@ func (s *stage) crash(a aftermath) {
 			delete(s.mem.workers, id)
 		}
 	}
-	s.loseConnections()
+	lost = s.loseConnections()
 	s.t = newTable(was.cfg, was.log, rand.New(rand.NewPCG(1, 2)), was.epoch)
 	s.t.stores = was.stores
 	if a.refused {
@@ -125,11 +126,12 @@ func (s *stage) crash(a aftermath) {
 		}
 	}
 	s.polled()
+	return lost
 }
 
 // loseConnections ends the descriptors of the master that was killed: what it had sent
 // is with the workers.
-func (s *stage) loseConnections() {
+func (s *stage) loseConnections() (lost int) {
 	for _, p := range s.peers {
 		p.lines = nil
 		for _, fd := range p.given() {
@@ -141,9 +143,13 @@ func (s *stage) loseConnections() {
 	for fd := range s.open {
 		if s.left[fd] == 0 {
 			s.closed[fd] = true
+			if !s.had[fd] {
+				lost++
+			}
 		}
 	}
 	clear(s.open)
+	return lost
 }
 
 // reopen gives the next master its listeners.
@@ -205,6 +211,7 @@ func (s *stage) recall(a aftermath) {
 	if r == nil {
 		s.mem.counts, s.mem.accepted, s.delivered = state.Counters{}, 0, 0
 		clear(s.mem.own)
+		clear(s.ids)
 		clear(s.left)
 		clear(s.closed)
 		s.turn(event{kind: evStart})

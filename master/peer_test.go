@@ -49,12 +49,7 @@ func (s *stage) says(p *peer, m wire.Message) {
 // hear is what loop.lines does with one line.
 func (s *stage) hear(p *peer) {
 	s.tb.Helper()
-	m := p.line
-	s.apply(event{kind: evMessage, worker: p.id, msg: m})
-	s.mem.workers[p.id].handed = s.t.workers[p.id].handedOver
-	if m.Kind == wire.Answer && !m.Envelope {
-		delete(s.mem.workers[p.id].intents, m.Ack)
-	}
+	s.apply(event{kind: evMessage, worker: p.id, msg: p.line})
 	s.point()
 	p.line = nil
 	s.settle()
@@ -178,6 +173,7 @@ func (s *stage) answer(p *peer, accepted bool, refused ...int) {
 func (s *stage) takes(fd int) {
 	if s.open[fd] || s.left[fd] != 0 {
 		s.delivered++
+		s.had[fd] = true
 	}
 	if s.left[fd] != 0 {
 		delete(s.left, fd)
@@ -204,7 +200,7 @@ func (s *stage) everyoneAccepts() {
 	for again := true; again; {
 		again = false
 		for _, id := range slices.Sorted(maps.Keys(s.peers)) {
-			if p := s.peers[id]; p != nil && !p.closed && len(p.owed) > 0 {
+			if p := s.peers[id]; p != nil && !p.closed && len(p.owed) > 0 && !s.ended {
 				s.accepts(p)
 				again = true
 			}

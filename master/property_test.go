@@ -53,12 +53,10 @@ func TestNothingThatWorkersDoLosesAConnection(t *testing.T) {
 
 // dice chooses what happens on a stage.
 type dice struct {
-	s       *stage
-	cfg     settings.Settings
-	queries []*wire.Query // what a worker of this service listens on
-	batches int
-	wild    bool  // some worker was
-	mixed   mixed // generations may be, as the log says
+	s     *stage
+	cfg   settings.Settings
+	wild  bool  // some worker was
+	mixed mixed // generations may be, as the log says
 }
 
 // mixed is a log that only knows whether one thing was said: that a reload could not
@@ -81,9 +79,10 @@ func newDice(t *rapid.T) *dice {
 	if rapid.Bool().Draw(t, "ready first") {
 		cfg.Ready = settings.ReadyFirst
 	}
-	d := &dice{cfg: cfg, s: newStage(t, cfg), batches: rapid.SampledFrom([]int{0, 3}).Draw(t, "batches")}
+	d := &dice{cfg: cfg, s: newStage(t, cfg)}
+	d.s.batch = rapid.SampledFrom([]int{0, 3}).Draw(t, "batches")
 	d.s.t.log, d.s.strict = slog.New(&d.mixed), true
-	d.queries = []*wire.Query{port(80), port(81)}
+	d.s.queries = []*wire.Query{port(80), port(81)}
 	if rapid.Bool().Draw(t, "passed") {
 		d.s.tcp("web", "[::]:80")
 		d.s.tcp("alt", "[::]:81")
@@ -92,7 +91,7 @@ func newDice(t *rapid.T) *dice {
 	d.s.turn(event{kind: evStart})
 	if rapid.Bool().Draw(t, "quick start") {
 		for _, p := range d.s.starting() {
-			d.s.opens(p, d.batches, d.queries...)
+			d.s.opens(p, d.s.batch, d.s.queries...)
 		}
 	}
 	return d
@@ -157,10 +156,10 @@ func (d *dice) begin(t *rapid.T) {
 		return
 	}
 	if w.state == wStarting {
-		d.s.says(p, wire.Message{Kind: wire.Online, Batch: d.batches, Ack: -1})
+		d.s.says(p, wire.Message{Kind: wire.Online, Batch: d.s.batch, Ack: -1})
 		return
 	}
-	for _, q := range d.queries {
+	for _, q := range d.s.queries {
 		k := w.keys[q.Key()]
 		if k == nil {
 			d.s.asks(p, q)
@@ -220,7 +219,7 @@ func (d *dice) misbehave(t *rapid.T) {
 	case 4:
 		d.s.says(p, wire.Message{Kind: wire.Close, Key: "nothing", Ack: -1})
 	case 5:
-		q := *d.queries[0]
+		q := *d.s.queries[0]
 		q.Port, q.Index = rapid.IntRange(0, 82).Draw(t, "port"), rapid.IntRange(0, 2).Draw(t, "index")
 		p.keys = nil // Node would die of a key that it has; this one does not
 		d.s.asks(p, &q)
@@ -343,71 +342,6 @@ func (d *dice) stop(t *rapid.T) {
 	d.s.polled()
 }
 
-// crash has the master be killed, and another one adopt what it left.
-func (d *dice) crash(t *rapid.T) {
-	d.s.tb = t
-	if d.s.ended {
-		t.Skip("it has ended")
-	}
-	if rapid.Bool().Draw(t, "in the middle") {
-		do, _ := one(t, "of", []func(*rapid.T){d.arrive, d.batch, d.begin, d.answer, d.misbehave, d.end, d.pass, d.operate, d.stop})
-		d.s.killedAt(rapid.IntRange(1, 30).Draw(t, "point"), func() { do(t) })
-		if d.s.ended {
-			return
-		}
-	}
-	d.s.crash(d.aftermath(t))
-}
-
-// leave has the master leave the workers to the next one.
-func (d *dice) leave(t *rapid.T) {
-	d.s.tb = t
-	if d.s.ended || d.s.t.phase != serving {
-		t.Skip("it does not serve")
-	}
-	d.s.turn(event{kind: evLeave, n: rapid.IntRange(0, 1).Draw(t, "planned")})
-	if !d.s.ended && rapid.Bool().Draw(t, "all answer") {
-		d.s.everyoneAccepts()
-	}
-	if !d.s.ended {
-		d.s.pass(settleTime)
-	}
-	d.s.crash(d.aftermath(t))
-}
-
-// aftermath is what the next master finds.
-func (d *dice) aftermath(t *rapid.T) aftermath {
-	a := aftermath{
-		after:   rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, 10 * time.Second, time.Minute}).Draw(t, "after"),
-		refused: rapid.IntRange(0, 9).Draw(t, "refused") == 9,
-	}
-	for _, id := range slices.Sorted(maps.Keys(d.s.peers)) {
-		switch p := d.s.peers[id]; rapid.IntRange(0, 9).Draw(t, "found") {
-		case 8:
-			if p.line == nil { // else nobody will hear it
-				a.gone = append(a.gone, p)
-			}
-		case 9:
-			a.unreadable = append(a.unreadable, p)
-		}
-	}
-	if len(d.s.t.listeners) > 0 && d.s.t.listeners[0].passed {
-		switch rapid.IntRange(0, 4).Draw(t, "sockets") {
-		case 3:
-			a.sockets = func(l []*listener) []*listener { slices.Reverse(l); return l }
-		case 4:
-			a.sockets = func(l []*listener) []*listener {
-				if i := slices.IndexFunc(l, func(l *listener) bool { return l.name == "more" }); i >= 0 {
-					return slices.Delete(l, i, i+1)
-				}
-				l[0].name = "renamed"
-				return append(l, tcp("more", "127.0.0.1:80"))
-			}
-		}
-	}
-	return a
-}
-
 // calm has those who misbehaved die, and all others do what they should, until
 // nothing is left to do.
 func (d *dice) calm(t *rapid.T) {
@@ -426,98 +360,18 @@ func (d *dice) calm(t *rapid.T) {
 			}
 		}
 	}
-	for range 300 {
-		if s.ended || s.quiet() {
-			return
-		}
-		for _, id := range slices.Sorted(maps.Keys(s.peers)) {
-			if p := s.peers[id]; p != nil && !s.ended {
-				d.behave(p)
-			}
-		}
-		if !s.ended {
-			s.pass(time.Second)
-		}
-	}
-	t.Fatalf("all behave, and it does not become quiet: phase %v, ready %d of %d, reload %v, waiting %v, held by us %v",
-		s.t.phase, s.t.readyCount(), len(s.t.slots), s.t.reload, s.waiting, s.open)
-}
-
-// behave has p do all that it should now.
-func (d *dice) behave(p *peer) {
-	s := d.s
-	for len(p.owed) > 0 {
-		s.accepts(p)
-	}
-	s.polled()
-	w := s.worker(p)
-	switch {
-	case p.told || p.signal != "":
-		for len(p.owed) > 0 {
-			s.accepts(p)
-		}
-		s.exits(p, exit{reason: "exited with code 0"})
-	case w.state == wStarting && w.want == up:
-		s.online(p, d.batches)
-	case w.state == wOnline && w.want == up:
-		d.goesOn(p)
-	}
-}
-
-// goesOn has p do what it lacks to be ready.
-func (d *dice) goesOn(p *peer) {
-	s := d.s
-	if !p.kept {
-		s.keeps(p)
-	}
-	for _, q := range d.queries {
-		if w := s.worker(p); w == nil || w.want == down {
-			return
-		}
-		if k := s.worker(p).keys[q.Key()]; k == nil && s.asks(p, q) == "" {
-			s.tb.Fatalf("worker %d may not listen on %s: %v", p.id, q, p.errno)
-		} else if k == nil || !k.listening {
-			s.says(p, wire.Message{Kind: wire.Listening, Query: q, Ack: -1})
-		}
-	}
-	s.polled()
-}
-
-// quiet tells that every slot is served, and nothing waits.
-func (s *stage) quiet() bool {
-	if s.t.phase != serving || s.t.readyCount() != len(s.t.slots) || len(s.t.workers) != len(s.t.slots) || s.t.reload != nil || s.t.scaling {
-		return false
-	}
-	for _, l := range s.t.listeners {
-		if s.waiting[l] > 0 || len(l.held) > 0 {
-			return false
-		}
-	}
-	for _, p := range s.peers {
-		if len(p.owed) > 0 || s.worker(p).probing {
-			return false
-		}
-	}
-	return true
+	s.calm()
 }
 
 // checkEnd fails the test unless each connection has found its end, and one whole
 // generation serves.
 func (d *dice) checkEnd(t *rapid.T) {
-	s := d.s
-	for _, slot := range s.t.slots {
-		if w := slot.current; w != nil && w.generation != s.t.generation && !bool(d.mixed) && s.t.phase == serving {
-			t.Fatalf("%s serves, and the generation is %d", w, s.t.generation)
-		}
+	d.s.tb = t
+	if !d.mixed {
+		d.s.checkGeneration()
 	}
-	if n := s.t.count.HandedOver; !d.wild && n != uint64(s.delivered) {
-		t.Fatalf("%d connections count as handed over, and workers took %d", n, s.delivered)
+	if !d.wild {
+		d.s.checkDelivered()
 	}
-	if len(s.open) > 0 {
-		t.Fatalf("the connections %v are left over", slices.Sorted(maps.Keys(s.open)))
-	}
-	c := s.t.count
-	if ended := c.HandedOver + c.Ambiguous + c.ClosedUndelivered; ended != uint64(len(s.closed)) {
-		t.Fatalf("%+v count %d connections, want %d", c, ended, len(s.closed))
-	}
+	d.s.checkEnd()
 }

@@ -26,9 +26,12 @@ type stage struct {
 	now instant
 	log bytes.Buffer
 
-	strict bool // who is not wild behaves
-	mem    memory
-	cut    int // the master is killed at the point that is so many from here
+	queries []*wire.Query // what a worker that behaves listens on
+	batch   int           // and how many connections it takes at a time
+	strict  bool          // who is not wild behaves
+	ids     map[int]bool  // that workers had
+	mem     memory
+	cut     int // the master is killed at the point that is so many from here
 
 	waiting   map[*listener]int // connections in the kernel
 	acceptErr map[*listener]error
@@ -39,6 +42,7 @@ type stage struct {
 	left      map[int]int  // that a killed master had sent to a worker, which has not answered
 	closed    map[int]bool
 	delivered int           // connections that workers said they took
+	had       map[int]bool  // these
 	taken     map[int]int   // connections that an application may have, and its worker
 	peers     map[int]*peer // by worker id
 	gone      map[*listener]bool
@@ -66,6 +70,7 @@ type peer struct {
 	kept   bool           // its descriptors are, for the next master
 	line   *wire.Message  // the last one that it wrote, until the master is done with it
 	heard  map[int64]bool // of its messages, those that were answered
+	seqs   map[int64]bool // of the messages that it got
 	lines  [][]byte       // answers that its channel did not take
 	full   bool           // its channel takes no more
 	err    error          // or fails so
@@ -93,7 +98,7 @@ type sent struct {
 func newStage(tb failer, cfg settings.Settings) *stage {
 	s := &stage{tb: tb, now: 1, lastFD: 100, waiting: map[*listener]int{}, acceptErr: map[*listener]error{}, gone: map[*listener]bool{},
 		open: map[int]bool{}, left: map[int]int{}, closed: map[int]bool{}, taken: map[int]int{}, peers: map[int]*peer{},
-		answers: map[command]int{}, mem: newMemory()}
+		answers: map[command]int{}, ids: map[int]bool{}, had: map[int]bool{}, mem: newMemory()}
 	s.t = newTable(&cfg, slog.New(slog.NewTextHandler(&s.log, nil)), rand.New(rand.NewPCG(1, 2)), time.Unix(0, 0))
 	return s
 }
@@ -173,6 +178,10 @@ func (s *stage) step(ev *event) {
 	s.save(ev)
 	s.do(effects)
 	s.count()
+	if ev.answers() {
+		s.mem.workers[ev.worker].handed = s.t.workers[ev.worker].handedOver
+		delete(s.mem.workers[ev.worker].intents, ev.msg.Ack)
+	}
 	s.check()
 }
 
@@ -292,7 +301,11 @@ func (s *stage) do(effects []effect) {
 		s.point()
 		switch e.kind {
 		case effSpawn:
-			s.peers[e.worker.id] = &peer{id: e.worker.id, heard: map[int64]bool{}}
+			if s.ids[e.worker.id] {
+				s.tb.Fatalf("worker %d is not the first of that id", e.worker.id)
+			}
+			s.ids[e.worker.id] = true
+			s.peers[e.worker.id] = &peer{id: e.worker.id, heard: map[int64]bool{}, seqs: map[int64]bool{}}
 			s.mem.workers[e.worker.id] = &workerMemory{intents: map[int64]int{}}
 		case effSend:
 			s.send(e.worker, e.handoff)
@@ -377,6 +390,7 @@ func (s *stage) send(w *worker, h *handoff) {
 		if h.envelope && len(m.fds) != 1 || len(m.fds) > max(1, w.batch) {
 			s.tb.Fatalf("handoff of %d connections to %s, which takes batches of %d", len(m.fds), w, w.batch)
 		}
+		s.counts(p, h.seq)
 		p.owed = append(p.owed, m)
 		s.point()
 		return
@@ -423,8 +437,18 @@ func (s *stage) probe(e *effect) {
 		s.pending = append(s.pending, event{kind: evProbeUnsent, worker: p.id})
 	default:
 		s.mem.workers[p.id].reserve(e.seq)
+		s.counts(p, e.seq)
 		p.owed = append(p.owed, sent{seq: e.seq, envelope: true, probe: true})
 	}
+}
+
+// counts notes that p got a message of that number, which is no other's.
+func (s *stage) counts(p *peer, seq int64) {
+	s.tb.Helper()
+	if p.seqs[seq] {
+		s.tb.Fatalf("worker %d gets two messages of the number %d", p.id, seq)
+	}
+	p.seqs[seq] = true
 }
 
 // line reads what the table writes to a worker, as the worker would.
@@ -437,6 +461,7 @@ func (s *stage) line(p *peer, b []byte) {
 	if err := wire.Parse(bytes.TrimSuffix(b, []byte("\n")), &m); err != nil {
 		s.tb.Fatalf("line %q: %v", b, err)
 	}
+	s.counts(p, m.Seq)
 	switch m.Kind {
 	case wire.Disconnect:
 		if p.told && s.mem.workers[p.id].told {
