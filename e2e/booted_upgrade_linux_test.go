@@ -207,14 +207,14 @@ func (h *host) untilAnswered() iter.Seq[int] {
 	}
 }
 
-// withFaults has the service look for faults.
-func (h *host) withFaults() {
+// looksForFaults has the service look for faults.
+func (h *host) looksForFaults() {
 	h.t.Helper()
 	h.WriteFile("/etc/systemd/system/app.service.d/faults.conf", 0o644, "[Service]\nEnvironment=RONDO_FAULT_FILE=/run/rondo/app/fault\n")
 }
 
-// fault has the master do at the point what the line says.
-func (h *host) fault(line string) {
+// faultOf has the master do at the point what the line says.
+func (h *host) faultOf(line string) {
 	h.t.Helper()
 	h.WriteFile("/run/rondo/app/fault", 0o644, line)
 }
@@ -223,7 +223,7 @@ func TestUpgradesThatFailLeaveTheOldOneServing(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
 		release, next := rondo(t), nextBuild.path(t)
 		h.Copy(next, "/root/rondo")
-		h.withFaults()
+		h.looksForFaults()
 		s := h.survive()
 		before := s.upgraded()
 		for _, bad := range []struct {
@@ -244,7 +244,7 @@ func TestUpgradesThatFailLeaveTheOldOneServing(t *testing.T) {
 		for _, point := range []string{"after exec", "before adoption", "before ready"} {
 			s.Expect("upgrade that panics " + point)
 			s.put(next)
-			s.fault("panic 0 " + point)
+			s.faultOf("panic 0 " + point)
 			why := "version " + nextBuild.version + " gave up: panic: fault: at " + point
 			s.failsToUpgrade(before, "upgrade: "+why, why, func() {})
 		}
@@ -286,7 +286,7 @@ func (s *survivor) killsInUpgrades() {
 	s.expectFound()
 	for _, fault := range []string{"kill 0 before exec", "kill 0 after exec", "kill 0 before adoption", "kill 0 before ready", "exit 0 before ready"} {
 		before := s.upgraded()
-		s.fault(fault)
+		s.faultOf(fault)
 		out, err := s.rondo("upgrade", "app")
 		if !strings.Contains(out, "but the process of the master ended in the upgrade, and process ") || err != nil {
 			s.t.Errorf("%s: rondo upgrade = %q, %v", fault, out, err)
