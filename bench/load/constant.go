@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -59,20 +60,38 @@ const patience = 5 * time.Second
 
 // Run sends requests to the addresses in turn.
 func (l Constant) Run(ctx context.Context, addresses ...string) (Answers, error) {
+	return l.attack(ctx, addresses)
+}
+
+// Fastest is the rate, in requests a second, that this client and whoever serves
+// address reach together: a closed loop of 64. Rate is not used.
+func (l Constant) Fastest(ctx context.Context, address string) (float64, error) {
+	l.Rate = 0
+	began := time.Now()
+	got, err := l.attack(ctx, []string{address}, vegeta.Workers(64), vegeta.MaxWorkers(64))
+	if err := errors.Join(err, got.Whole()); err != nil {
+		return 0, err
+	}
+	return float64(got.Count()) / time.Since(began).Seconds(), nil
+}
+
+// attack is without a pace if the rate is 0.
+func (l Constant) attack(ctx context.Context, addresses []string, more ...func(*vegeta.Attacker)) (Answers, error) {
 	targets := make([]vegeta.Target, len(addresses))
 	for i, address := range addresses {
 		targets[i] = vegeta.Target{Method: http.MethodGet, URL: "http://" + address + "/"}
 	}
 	transport := &http.Transport{DisableKeepAlives: l.Connections == PerRequest, MaxIdleConnsPerHost: 10_000, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	attacker := vegeta.NewAttacker(vegeta.Client(&http.Client{Transport: transport, Timeout: patience}))
+	client := vegeta.Client(&http.Client{Transport: transport, Timeout: patience})
+	attacker := vegeta.NewAttacker(append(more, client)...)
 	stop := context.AfterFunc(ctx, func() { attacker.Stop() })
 	defer stop()
 	rate := vegeta.Rate{Freq: l.Rate, Per: time.Second}
 	began := time.Now()
 	var got Answers
 	for r := range attacker.Attack(vegeta.NewStaticTargeter(targets...), rate, l.For, "") {
-		due := time.Duration(r.Seq) * time.Second / time.Duration(l.Rate)
+		due := time.Duration(r.Seq) * time.Second / time.Duration(max(1, l.Rate))
 		got.late = append(got.late, max(0, r.Timestamp.Sub(began)-due))
 		if r.Error != "" {
 			got.fail(r.Error)

@@ -75,6 +75,23 @@ func TestAConstantRateDoesNotWaitForAnswers(t *testing.T) {
 	}
 }
 
+func TestFastestWaitsForAnswers(t *testing.T) {
+	var now, most atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		most.Store(max(most.Load(), now.Add(1)))
+		rw.Write([]byte("1\n"))
+		now.Add(-1)
+	}))
+	defer s.Close()
+	rate, err := Constant{Connections: PerRequest, For: 100 * time.Millisecond}.Fastest(t.Context(), s.Listener.Addr().String())
+	if err != nil || rate <= 0 {
+		t.Errorf("Fastest = %v, %v", rate, err)
+	}
+	if most.Load() > 64 {
+		t.Errorf("%d requests at a time", most.Load())
+	}
+}
+
 func TestAFailedRequestIsCounted(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()

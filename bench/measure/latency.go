@@ -7,13 +7,14 @@ import (
 	"github.com/rondokit/rondo/bench/load"
 	"github.com/rondokit/rondo/bench/result"
 	"github.com/rondokit/rondo/bench/side"
+	"github.com/rondokit/rondo/bench/stat"
 )
 
 // latency is how long an answer takes at half of what the Go app does alone.
 func latency() Measure {
 	return Measure{
 		Name: "latency", Title: "Latency at half load, a connection per request",
-		About: "Open loop: vegeta at a constant rate, half of what the Go app answered alone in a closed loop, " +
+		About: "Open loop: vegeta at a constant rate, half of what the same client got from the Go app alone in a closed loop, " +
 			"measured at the beginning. From the connect to the end of the answer.",
 		Metrics: latencyMetrics,
 		Subjects: each([]side.Side{
@@ -66,8 +67,9 @@ func atHalfLoad(c load.Connections) func(context.Context, *Bench, *side.Running)
 	}
 }
 
-// halfLoad is half of the connections per second that the Go app takes alone, the same
-// for all that is measured.
+// halfLoad is half of the connections per second that the Go app takes alone from the
+// client that measures latencies, the same for all that is measured: the median of five
+// tries.
 func (b *Bench) halfLoad(ctx context.Context) (rate int, err error) {
 	if b.half > 0 {
 		return b.half, nil
@@ -80,10 +82,14 @@ func (b *Bench) halfLoad(ctx context.Context) (rate int, err error) {
 	if err := b.warmUp(ctx, load.PerRequest, r); err != nil {
 		return 0, err
 	}
-	got, err := b.loaded(ctx, load.PerRequest, r)
-	if err != nil {
-		return 0, err
+	var rates []float64
+	for range 5 {
+		rate, err := load.Constant{Connections: load.PerRequest, For: b.Plan.Run}.Fastest(ctx, r.Address())
+		if err != nil {
+			return 0, err
+		}
+		rates = append(rates, rate)
 	}
-	b.half = max(1, int(got.Rate()/2))
+	b.half = max(1, int(stat.Summarize(rates).Median/2))
 	return b.half, nil
 }
