@@ -49,6 +49,9 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkKinds(s.Listen); err != nil {
+		return nil, err
+	}
 	p := &proposal{settings: s}
 	if err := p.findCommand(req); err != nil {
 		return nil, err
@@ -152,12 +155,17 @@ func (p *proposal) checkFiles(req Request) error {
 			return fmt.Errorf("--write: %w: make it, as what the app may write to must exist", err)
 		}
 	}
-	for _, l := range p.settings.Listen {
+	return p.checkScript()
+}
+
+// checkKinds refuses sockets that rondo run does.
+func checkKinds(list []settings.Listen) error {
+	for _, l := range list {
 		if l.Kind == settings.KindUDP {
 			return fmt.Errorf("--listen %s: datagram sockets are not served", l)
 		}
 	}
-	return p.checkScript()
+	return nil
 }
 
 // checkScript looks for what the program itself will look for when it starts.
