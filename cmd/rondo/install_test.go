@@ -48,7 +48,7 @@ func TestBadInputOfInstall(t *testing.T) {
 		{"units generate -- nowhere-to-be-found", 1, `command: "nowhere-to-be-found" was not found in PATH`},
 		{"units generate -- ./plain", 1, "plain is not executable"},
 		{"units generate -- npm start", 1, `run "node app.js" instead`},
-		{"units generate --systemd 249 -- sh", 1, "systemd 249 runs here, and rondo needs 252 or later"},
+		{"units generate --systemd 249 -- sh", 1, "units generate: --systemd 249: rondo needs 252 or later"},
 		{"units generate --listen udp:53 -- sh", 1, "units generate: --listen udp:53: datagram sockets are not served"},
 		{"units generate --env x -- sh", 1, `units generate: Environment`},
 		{"units verify", 2, "rondo units verify takes a NAME or FILE"},

@@ -42,7 +42,10 @@ type proposal struct {
 
 // propose resolves req for a manager of this version of systemd.
 func (m *Machine) propose(req Request, version int) (*proposal, error) {
-	if version < oldest {
+	switch {
+	case version < oldest && req.Foreign:
+		return nil, fmt.Errorf("--systemd %d: rondo needs %d or later", version, oldest)
+	case version < oldest:
 		return nil, fmt.Errorf("systemd %d runs here, and rondo needs %d or later", version, oldest)
 	}
 	s, err := settings.Sources{Flags: req.Flags, Command: req.Command}.Load()
