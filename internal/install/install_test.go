@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -286,12 +287,13 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"--env-file: stat /nowhere":                             func(r *Request) { r.App.EnvironmentFiles = []string{"/nowhere"} },
 		"--credential key: stat /nowhere":                       func(r *Request) { r.App.Credentials = map[string]string{"key": "/nowhere"} },
 		"--write: stat /nowhere":                                func(r *Request) { r.App.Writes = []string{"/nowhere"} },
-		`Environment: "x" is not NAME=VALUE`:                    func(r *Request) { r.App.Environment = []string{"x"} },
+		`--env: "x" is not NAME=VALUE`:                          func(r *Request) { r.App.Environment = []string{"x"} },
 		"has no no-such-interpreter: begin the command with it": func(r *Request) { r.Command = []string{"./env.js"} },
 		"sockets of two kinds for one address of the program": func(r *Request) {
 			r.Flags["listen"] = []string{"web@8080", "app@unix:/run/app", "fd:web=3000", "fd:app=3000"}
 		},
-		"Listeners: [fe80::1%eth0]:8080: a link-local address is of one interface": func(r *Request) { r.Flags["listen"] = []string{"[fe80::1%eth0]:8080"} },
+		"--listen: [fe80::1%eth0]:8080: a link-local address is of one interface": func(r *Request) { r.Flags["listen"] = []string{"[fe80::1%eth0]:8080"} },
+		`--socket-group: unix:/run/x: "a b" is not the name of an account`:        func(r *Request) { r.Flags["listen"], r.Socket.Group = []string{"unix:/run/x"}, "a b" },
 		"are on the same address": func(r *Request) { r.Flags["listen"] = []string{"8080", "127.0.0.1:8080"} },
 	} {
 		b.refuses(want, with(change))
@@ -303,7 +305,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 
 	user := newBench(t, systemd.User, 252)
 	user.refuses("a user's manager runs everything as that user", func() Request { r := user.request(); r.RunAs = "alice"; return r }())
-	user.refuses("NoNetwork: a user's manager", func() Request { r := user.request(); r.App.NoNetwork = true; return r }())
+	user.refuses("--network none: a user's manager", func() Request { r := user.request(); r.App.NoNetwork = true; return r }())
 }
 
 func TestTheTrialDecides(t *testing.T) {
@@ -342,5 +344,26 @@ func TestSocketOptionsAreForThoseThatCanHaveThem(t *testing.T) {
 		if got[i] != want {
 			t.Errorf("%s has %+v, want %+v", list[i], got[i], want)
 		}
+	}
+}
+
+// TestNoErrorNamesAField has each field of which package units may complain.
+func TestNoErrorNamesAField(t *testing.T) {
+	fields := regexp.MustCompile(`(?:wrong|inField|checkAccount)\("([A-Z][A-Za-z]*)"`)
+	found := 0
+	for _, path := range []string{"../../units/check.go", "../../units/listeners.go"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range fields.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if flagOf[match[1]] == "" && socketFlagOf[match[1]] == "" {
+				t.Errorf("%s complains of the field %s, for which no flag is known", path, match[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d fields were found, want more", found)
 	}
 }

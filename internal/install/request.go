@@ -210,13 +210,44 @@ func (m *Machine) render(p *proposal, req Request) error {
 func (m *Machine) units(a units.App) ([]*file, error) {
 	list, err := a.Files(m.Version)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "units: "))
+		return nil, asFlags(err)
 	}
 	var files []*file
 	for _, f := range list {
 		files = append(files, &file{m.Paths.unit(f.Name), f.Text, fileMode})
 	}
 	return files, nil
+}
+
+// asFlags is an error of package units in the words of the command line: it begins
+// with a field of units.App and, for a listener, has one of units.Listener.
+func asFlags(err error) error {
+	text := strings.TrimPrefix(err.Error(), "units: ")
+	field, rest, ok := strings.Cut(text, ": ")
+	flag := flagOf[field]
+	if !ok || flag == "" {
+		return errors.New(text)
+	}
+	if field == "Listeners" {
+		for inner, option := range socketFlagOf {
+			if listener, why, ok := strings.Cut(rest, ": "+inner+": "); ok {
+				flag, rest = option, listener+": "+why
+			}
+		}
+	}
+	return fmt.Errorf("%s: %s", flag, rest)
+}
+
+var flagOf = map[string]string{
+	"Name": "--name", "Systemd": "--systemd", "Program": "command", "Args": "command", "Reads": "command",
+	"Directory": "--directory", "Config": "the path of NAME.toml", "Rondo": "--rondo", "Writes": "--write",
+	"User": "--run-as", "Group": "--run-as", "NoNetwork": "--network none", "Listeners": "--listen",
+	"Environment": "--env", "EnvironmentFiles": "--env-file", "Credentials": "--credential",
+	"StartTimeout": "--start-timeout", "DrainTimeout": "--drain-timeout", "KillTimeout": "--kill-timeout",
+}
+
+var socketFlagOf = map[string]string{
+	"Mode": "--socket-mode", "User": "--socket-user", "Group": "--socket-group", "Backlog": "--backlog",
 }
 
 // Generate gives the files that req comes to on another machine, with this version
