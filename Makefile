@@ -72,7 +72,7 @@ bench-build: build
 bench-deps:
 	@bench/deps.sh >/dev/null
 
-# rondo beside what people would otherwise run: an hour on a machine that does nothing else.
+# rondo beside what people would otherwise run: 70 minutes on a machine that does nothing else.
 bench: bench-build
 	@npm=$$(bench/deps.sh) && bin/rondo-bench -npm "$$npm" -command 'make bench' -out bench/results
 

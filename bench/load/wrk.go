@@ -84,7 +84,8 @@ func (l Closed) Run(ctx context.Context, address string) (Closings, error) {
 	return parseWrk(out)
 }
 
-// interrupted runs a program for so long and gives its output.
+// interrupted runs a program until so long after it began to expect an interrupt, and
+// gives its output.
 func interrupted(ctx context.Context, long time.Duration, c *exec.Cmd) ([]byte, error) {
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
@@ -94,21 +95,39 @@ func interrupted(ctx context.Context, long time.Duration, c *exec.Cmd) ([]byte, 
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }() // ends with the program
-	var err error
-	select {
-	case err = <-ended:
-	case <-time.After(long):
-		c.Process.Signal(os.Interrupt)
-		err = <-ended
-	case <-ctx.Done():
-		c.Process.Kill()
-		<-ended
-		return nil, context.Cause(ctx)
+	stop := time.NewTimer(time.Hour)
+	defer stop.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if catchesInterrupt(c.Process.Pid) {
+				look.Stop()
+				stop.Reset(long)
+			}
+		case <-stop.C:
+			c.Process.Signal(os.Interrupt)
+		case <-ctx.Done():
+			c.Process.Kill()
+			<-ended
+			return nil, context.Cause(ctx)
+		case err := <-ended:
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w: %s", c.Path, err, strings.TrimSpace(errs.String()))
+			}
+			return out.Bytes(), nil
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", c.Path, err, strings.TrimSpace(errs.String()))
-	}
-	return out.Bytes(), nil
+}
+
+// catchesInterrupt tells whether a process has a handler for SIGINT.
+func catchesInterrupt(pid int) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // of one that has ended, nothing
+	_, rest, _ := strings.Cut(string(text), "\nSigCgt:")
+	mask, _, _ := strings.Cut(rest, "\n")
+	caught, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+	return err == nil && caught&(1<<(syscall.SIGINT-1)) != 0
 }
 
 // parseWrk reads the line of wrk.lua in wrk's output.

@@ -44,7 +44,5 @@ func write(path string, run *result.Run, to func(io.Writer, *result.Run) error) 
 }
 
 func samples(w io.Writer, run *result.Run) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "\t")
-	return encoder.Encode(run)
+	return json.NewEncoder(w).Encode(run)
 }
