@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rondokit/rondo/internal/control"
+	"github.com/rondokit/rondo/internal/systemd"
 )
 
 // watchEvery is how often --watch looks.
@@ -27,6 +29,9 @@ func newStatus() *cobra.Command {
 		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := control.Find(cmd.Context(), nameIn(args))
+			if err != nil && !asJSON && !watch {
+				return waits(cmd, nameIn(args), err)
+			}
 			if err != nil {
 				return err
 			}
@@ -49,6 +54,47 @@ func newStatus() *cobra.Command {
 	cmd.Flags().BoolVar(&watch, "watch", false, "show it again each second, until interrupted or the master ends")
 	return cmd
 }
+
+// waits tells of an installed app whose service the first connection starts. For
+// another one err stays.
+func waits(cmd *cobra.Command, name string, err error) error {
+	if name == "" || !control.NotRunning(err) {
+		return err
+	}
+	for _, user := range []bool{true, false} {
+		m := machine{user: user}
+		sockets, unknown := m.waiting(cmd.Context(), name)
+		if unknown != nil || len(sockets) == 0 {
+			continue
+		}
+		verb := "listens"
+		if len(sockets) > 1 {
+			verb = "listen"
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s; %s.service starts with the first connection\n", strings.Join(sockets, ", "), verb, name)
+		return err
+	}
+	return err
+}
+
+// waiting asks the machine's manager.
+func (m *machine) waiting(ctx context.Context, name string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askManager)
+	defer cancel()
+	manager, err := systemd.Connect(ctx, m.scope())
+	if err != nil {
+		return nil, err
+	}
+	defer manager.Close()
+	if err := m.open(); err != nil {
+		return nil, err
+	}
+	m.Manager = manager
+	return m.Waiting(ctx, name)
+}
+
+// askManager is a bound for a manager that answers at once or not at all.
+const askManager = 5 * time.Second
 
 type show func(context.Context, *control.Caller) ([]byte, error)
 

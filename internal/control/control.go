@@ -14,8 +14,9 @@
 // # Errors
 //
 // A Backend says by Busy that an error is a conflict, and Refused tells an error that
-// the master answered from one of a master that was not reached, or ended. ErrNotYours
-// is of a master that another user could ask. Everything else is told to the caller in
+// the master answered from one of a master that was not reached, or ended. NotRunning
+// tells the error of a Find that found none, ErrNotYours is of a master that another
+// user could ask. Everything else is told to the caller in
 // one line and acted on by nobody.
 package control
 

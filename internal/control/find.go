@@ -142,8 +142,18 @@ func notRunning(name string, looked []string) error {
 	if name != "" {
 		what = fmt.Sprintf("no rondo %q is running", name)
 	}
-	return fmt.Errorf("%s: looked at %s", what, strings.Join(looked, ", "))
+	return absent{fmt.Errorf("%s: looked at %s", what, strings.Join(looked, ", "))}
 }
+
+// NotRunning says whether err is of a Find that found no master.
+func NotRunning(err error) bool {
+	_, ok := errors.AsType[absent](err)
+	return ok
+}
+
+type absent struct{ error }
+
+func (a absent) Unwrap() error { return a.error }
 
 func ambiguous(name string, found []string) error {
 	if name != "" {

@@ -50,6 +50,9 @@ func TestFindSaysWhereItLooked(t *testing.T) {
 		"a b": {`"a b" is not a name`},
 	} {
 		_, err := Find(t.Context(), name)
+		if NotRunning(err) != (name != "a b") {
+			t.Errorf("NotRunning(%v) = %v", err, NotRunning(err))
+		}
 		for _, part := range want {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("Find(%q) = %v, want %q", name, err, part)
