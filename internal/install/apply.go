@@ -117,7 +117,7 @@ func (a *applying) disable(ctx context.Context, name string) error {
 func (a *applying) write(ctx context.Context) error {
 	a.undo.add("daemon-reload", a.forget)
 	for _, f := range a.files {
-		made, err := makeDirectories(filepath.Dir(f.path))
+		made, err := makeDirectories(filepath.Dir(f.path), a.directoryMode())
 		for _, dir := range made {
 			a.undo.add("remove "+dir, func(context.Context) error { removeIfEmpty(dir); return nil })
 		}

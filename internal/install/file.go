@@ -129,9 +129,18 @@ func syncDirectory(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// directoryMode is that of directories of files: of a user's, as the XDG base
+// directories are to be made.
+func (m *Machine) directoryMode() fs.FileMode {
+	if m.user() {
+		return 0o700
+	}
+	return 0o755
+}
+
 // makeDirectories makes dir and what is missing above it, and gives what it made,
 // the outermost first, also with an error.
-func makeDirectories(dir string) (made []string, err error) {
+func makeDirectories(dir string, mode fs.FileMode) (made []string, err error) {
 	var missing []string
 	for d := dir; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(d); err == nil || d == filepath.Dir(d) {
@@ -140,7 +149,7 @@ func makeDirectories(dir string) (made []string, err error) {
 		missing = append(missing, d)
 	}
 	for i := len(missing) - 1; i >= 0; i-- {
-		if err := os.Mkdir(missing[i], 0o755); err != nil {
+		if err := os.Mkdir(missing[i], mode); err != nil {
 			return made, err
 		}
 		made = append(made, missing[i])

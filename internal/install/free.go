@@ -114,7 +114,7 @@ func (m *Machine) unopened(l units.Listener) error {
 	if _, err := os.Lstat(l.Path); err == nil {
 		return nil // left behind, which is the manager's to replace
 	}
-	made, err := makeDirectories(filepath.Dir(l.Path))
+	made, err := makeDirectories(filepath.Dir(l.Path), 0o755)
 	if err == nil {
 		err = tryPath(l.Path)
 	}

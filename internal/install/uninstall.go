@@ -142,8 +142,11 @@ func (m *Machine) sweep(have *present, r *Removal) {
 		r.Kept = append(r.Kept, config.path+", which is not rondo's")
 	}
 	dirs := []string{m.Paths.Config}
+	if have.sysusers != nil {
+		dirs = append(dirs, m.Paths.Sysusers)
+	}
 	if m.user() {
-		dirs = append(dirs, m.Paths.Units, filepath.Dir(m.Paths.Units))
+		dirs = append(dirs, m.Paths.Units, filepath.Dir(m.Paths.Units), filepath.Dir(m.Paths.Config))
 	}
 	for _, dir := range dirs {
 		if removeIfEmpty(dir) {

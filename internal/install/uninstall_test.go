@@ -16,12 +16,22 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		b.accounts.owner = 0
 		before := b.snapshot()
 		if scope == systemd.User { // whose directories rondo may make, and then removes
-			if err := os.RemoveAll(filepath.Dir(b.Paths.Units)); err != nil {
+			config := filepath.Join(filepath.Dir(b.dir), ".config")
+			b.Paths.Units, b.Paths.Config = filepath.Join(config, "systemd", "user"), filepath.Join(config, "rondo")
+			b.manager.dir = b.Paths.Units
+			if err := os.RemoveAll(filepath.Join(filepath.Dir(b.dir), "systemd")); err != nil {
 				t.Fatal(err)
 			}
 			before = b.snapshot()
 		}
 		b.install(b.request("listen="+freePort(t), "listen=admin@"+freePort(t)))
+		if scope == systemd.User {
+			for dir := b.Paths.Units; dir != filepath.Dir(b.dir); dir = filepath.Dir(dir) {
+				if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+					t.Errorf("%s was made as %v, %v, want a mode of 0700", dir, info, err)
+				}
+			}
+		}
 		b.manager.active["app.service"] = "active"
 		if err := os.MkdirAll(filepath.Join(b.Paths.Run, "rondo"), 0o755); err != nil {
 			t.Fatal(err)
@@ -36,9 +46,6 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		}
 		if err := os.Remove(b.Paths.Run); err != nil {
 			t.Errorf("of the runtime directory is left: %v", err)
-		}
-		for _, dir := range []string{b.Paths.Sysusers} {
-			removeIfEmpty(dir) // the system's, which may stay
 		}
 		if after := b.snapshot(); after != before {
 			t.Errorf("uninstall left\n%s", changed(before, after))
@@ -67,7 +74,6 @@ func TestUninstallGoesOnWhereItStopped(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "app is not installed") {
 			t.Errorf("after step %d failed: %v", step, err)
 		}
-		removeIfEmpty(b.Paths.Sysusers)
 		if err := b.manager.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
