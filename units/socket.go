@@ -114,6 +114,7 @@ func (a App) socketText(groups []group, i int) string {
 	var t text
 	t.comment(fmt.Sprintf("The sockets of %s. They stay open while it restarts: connections wait in them.", a.service()))
 	t.comment(fmt.Sprintf("rondo install may write this file anew: change it by %s edit %s.", a.systemctl(), g.unit))
+	t.comment(fmt.Sprintf("Addresses that change are opened by %s restart %s, and not before.", a.systemctl(), g.unit))
 	t.section("Unit")
 	description := a.Name + " sockets (rondo)"
 	if i > 0 && g.name != "" {

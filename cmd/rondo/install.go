@@ -156,6 +156,7 @@ func (m *machine) open() error {
 			return install.TryAs(ctx, t, "install-trial")
 		},
 		Check:     checkSettings,
+		Closed:    install.ClosedAddresses,
 		LastWords: m.lastWords,
 	}
 	return nil

@@ -150,11 +150,19 @@ func (r report) listens(list []systemd.Unit) (n int) {
 			continue
 		}
 		n++
+		closed := r.machine.Closed(u)
 		var addresses []string
 		for _, l := range u.Listen {
-			addresses = append(addresses, l.Address)
+			if !slices.Contains(closed, l.Address) {
+				addresses = append(addresses, l.Address)
+			}
 		}
-		r.line("%s listens on %s", u.Name, strings.Join(addresses, ", "))
+		if len(addresses) > 0 {
+			r.line("%s listens on %s", u.Name, strings.Join(addresses, ", "))
+		}
+		if len(closed) > 0 {
+			r.line("%s does not listen on %s: %s", u.Name, strings.Join(closed, ", "), r.sudo(r.systemctl("restart", u.Name)))
+		}
 	}
 	return n
 }
@@ -197,6 +205,6 @@ func (r report) next() {
 		r.line("  %-46s %s", row[0], row[1])
 	}
 	if r.user() && !r.machine.Lingers() {
-		r.line("it ends when you log out, unless: loginctl enable-linger")
+		r.line("it ends when you log out, unless: %s", systemd.Linger(filepath.Base(r.machine.Paths.Linger)))
 	}
 }

@@ -141,12 +141,18 @@ func TestTheReportOfAnInstall(t *testing.T) {
 				"  systemctl status app.socket app.service        how the units are\n  sudo rondo status app "},
 		{systemd.User, func(*install.Plan) {}, func(r report) { r.done(nil) },
 			"app.service runs\nnext:\n  systemctl --user status app.socket app.service how the units are\n  rondo status app "},
+		{systemd.User, func(*install.Plan) {}, func(r report) { r.machine.Paths.Linger = "/nowhere/alice"; r.done(nil) },
+			"it ends when you log out, unless: sudo loginctl enable-linger alice\n"},
 		{systemd.System, func(p *install.Plan) { p.First, p.Reloads = false, true }, func(r report) { r.done(listening) },
 			"app.service runs as before until: sudo rondo reload app (no connection is lost)\n"},
 		{systemd.System, func(p *install.Plan) { p.First, p.Restarts = false, true }, func(r report) { r.done(listening) },
 			"app.service runs as before until: sudo systemctl restart app (no connection is lost)\n"},
 		{systemd.System, func(p *install.Plan) { p.First = false }, func(r report) { r.done([]systemd.Unit{{Name: "app.socket", Active: "inactive"}}) },
 			"app.socket does not listen: sudo systemctl start app.socket\n"},
+		{systemd.System, func(p *install.Plan) { p.First = false }, func(r report) {
+			r.machine.Closed = func(systemd.Unit) []string { return []string{"/run/x"} }
+			r.done(listening)
+		}, "app.socket listens on [::]:80\napp.socket does not listen on /run/x: sudo systemctl restart app.socket\n"},
 		{systemd.System, func(*install.Plan) {}, func(r report) { r.dryRun() },
 			"# /etc/rondo/app.toml\nx = 1\n\n/etc/d.conf stays, and changes what the units say\napp would run as alice, who owns /srv\na note\nnothing was changed: this was a dry run\n"},
 		{systemd.System, func(p *install.Plan) {
@@ -164,7 +170,7 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		var out strings.Builder
 		plan := *p
 		row.change(&plan)
-		row.tell(report{&out, &install.Machine{Scope: row.scope}, &plan})
+		row.tell(report{&out, &install.Machine{Scope: row.scope, Closed: func(systemd.Unit) []string { return nil }}, &plan})
 		if !strings.Contains(out.String(), row.want) {
 			t.Errorf("the report is\n%s\nwant\n%s", out.String(), row.want)
 		}

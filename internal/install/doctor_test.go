@@ -59,6 +59,8 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			"app.socket is enabled and does not listen -> sudo systemctl start app.socket"},
 		{"socket disabled", func(b *bench) { delete(b.manager.enabled, "app.socket") },
 			"app.socket listens, and will not after a reboot: it is not enabled -> sudo systemctl enable app.socket"},
+		{"address added", func(b *bench) { b.closed = map[string][]string{"app.socket": {"[::]:1", "[::]:2"}} },
+			"app.socket is active and does not listen on [::]:1, [::]:2: its addresses changed since it was started -> sudo systemctl restart app.socket"},
 		{"both", func(b *bench) { clear(b.manager.active); clear(b.manager.enabled) },
 			"app.socket neither listens nor is enabled to -> sudo systemctl enable --now app.socket"},
 		{"socket in a limit", func(b *bench) { b.fails("app.socket", "trigger-limit-hit", "") },
@@ -271,7 +273,7 @@ func TestDoctorNotesWhatIsNoFault(t *testing.T) {
 	user := newBench(t, systemd.User, 252)
 	user.install(user.request())
 	user.manager.active["app.service"] = ""
-	if got := user.doctor(false); !strings.Contains(got, "the app ends when self logs out -> loginctl enable-linger") {
+	if got := user.doctor(false); !strings.Contains(got, "the app ends when self logs out -> sudo loginctl enable-linger self") {
 		t.Errorf("of a user who does not linger doctor says %s", got)
 	}
 	if _, err := b.Doctor(t.Context(), "web"); err == nil || !strings.Contains(err.Error(), "web is not installed") {

@@ -67,6 +67,9 @@ func (e *examination) sockets(ctx context.Context) {
 		case u.FileState == "disabled" && i == 0:
 			e.wrong(e.systemctl("enable", name), "%s listens, and will not after a reboot: it is not enabled", name)
 		}
+		if closed := e.Closed(u); u.Active == "active" && len(closed) > 0 {
+			e.wrong(e.systemctl("restart", name), "%s is active and does not listen on %s: its addresses changed since it was started", name, strings.Join(closed, ", "))
+		}
 	}
 }
 

@@ -238,7 +238,8 @@ type bench struct {
 	accounts *fakeAccounts
 	dir      string // the working directory, with server.sh
 	trials   []Trial
-	said     string // the last words of the service
+	said     string              // the last words of the service
+	closed   map[string][]string // addresses, by socket unit
 }
 
 func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
@@ -268,6 +269,7 @@ func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
 			return trial.Attempt(check)
 		},
 		Check:     check,
+		Closed:    func(u systemd.Unit) []string { return b.closed[u.Name] },
 		LastWords: func(context.Context, string) string { return b.said },
 	}
 	if scope == systemd.User {

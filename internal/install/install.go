@@ -80,6 +80,9 @@ type Machine struct {
 	Try func(context.Context, Trial) error
 	// Check says whether settings fit the sockets, which have no File; as master.Check.
 	Check func(settings.Settings, []activation.Socket) error
+	// Closed are addresses of a socket unit that is active on which nobody listens; see
+	// ClosedAddresses.
+	Closed func(systemd.Unit) []string
 	// LastWords is why the service of an app failed last since the machine was booted,
 	// or "" if that is not known.
 	LastWords func(ctx context.Context, name string) string
