@@ -40,19 +40,17 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 	for l, name := range t.identities() {
 		a.byName[name] = l
 	}
-	own := t.cfg
 	t.epoch, t.monotonic = r.Epoch, r.Monotonic
 	t.lastGen, t.lastWorker, t.scaledFrom, t.lastReload = r.LastGen, r.LastWorker, r.ScaledFrom, r.LastReload
 	t.adoptions, t.planned, t.anew = r.Adopted+1, r.Planned, r.Stopping
-	if !t.anew {
+	if t.anew { // nobody serves with the settings of the last one any more
+		t.lastGen++
+		t.generation = t.lastGen
+	} else {
 		t.cfg, t.generation = cfgs[r.Generation], r.Generation
 	}
 	if r.Ready && !t.anew {
 		t.phase = serving
-	}
-	if t.anew { // nobody serves with the settings of the last one any more
-		t.lastGen++
-		t.cfg, t.generation = own, t.lastGen
 	}
 	for i, sr := range r.Slots {
 		t.slots = append(t.slots, a.slot(i, sr))
@@ -310,8 +308,6 @@ func (t *table) startAnew() {
 	for _, id := range slices.Sorted(maps.Keys(t.workers)) {
 		t.drain(t.workers[id])
 	}
-	t.lastGen++
-	t.generation = t.lastGen
 	t.slots, t.anew, t.planned, t.scaledFrom = nil, false, false, 0
 	t.begin()
 	t.tick()

@@ -43,22 +43,25 @@ var errKilled = errors.New("killed")
 
 // point is where a master may be killed: nothing that would have followed is done.
 func (s *stage) point() {
-	if s.cut == 0 {
-		return
-	}
-	if s.cut--; s.cut == 0 {
+	if s.kill != nil && s.kill() {
+		s.killed = true
 		panic(errKilled)
 	}
 }
 
 // killedAt has f run until the n-th point in it. It reports whether there was one.
 func (s *stage) killedAt(n int, f func()) (killed bool) {
-	s.cut, killed = n, true
+	return s.killedWhen(func() bool { n--; return n == 0 }, f)
+}
+
+// killedWhen has f run until the first point at which that is so.
+func (s *stage) killedWhen(so func() bool, f func()) (killed bool) {
+	s.kill, s.killed = so, false
 	defer func() {
-		if killed && s.cut == 0 { // else it is a failure of the test
+		if s.kill = nil; s.killed { // else it is a failure of the test
 			recover()
+			killed = true
 		}
-		s.cut = 0
 	}()
 	f()
 	return false

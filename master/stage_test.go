@@ -31,7 +31,9 @@ type stage struct {
 	strict  bool          // who is not wild behaves
 	ids     map[int]bool  // that workers had
 	mem     memory
-	cut     int // the master is killed at the point that is so many from here
+
+	kill   func() bool // the master is killed at a point where that is so
+	killed bool
 
 	waiting   map[*listener]int // connections in the kernel
 	acceptErr map[*listener]error
