@@ -115,6 +115,7 @@ func (e *examination) surroundings() {
 		}
 	}
 	if e.user() && !e.Lingers() {
-		e.wrong("loginctl enable-linger", "the app ends when %s logs out", filepath.Base(e.Paths.Linger))
+		account := filepath.Base(e.Paths.Linger)
+		e.wrong(systemd.Linger(account), "the app ends when %s logs out", account)
 	}
 }

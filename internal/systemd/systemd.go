@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -140,13 +141,27 @@ func connectUser(ctx context.Context) (*dbus.Conn, error) {
 	}
 	conn, err := private(ctx, filepath.Join(dir, "systemd", "private"))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("%w for this user: nobody listens in %s; log in as the user, or: loginctl enable-linger", ErrAbsent, dir)
+		return nil, fmt.Errorf("%w for this user: nobody listens in %s; log in as the user, or: %s", ErrAbsent, dir, linger())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("no answer from this user's manager: %w", err)
 	}
 	return conn, nil
 }
+
+// linger is the command for this user's manager to run without a session. Without
+// root it needs one.
+func linger() string {
+	name := strconv.Itoa(os.Getuid())
+	if who, err := user.LookupId(name); err == nil {
+		name = who.Username
+	}
+	return Linger(name)
+}
+
+// Linger is the command for the manager of an account to run also when it is not
+// logged in.
+func Linger(account string) string { return "sudo loginctl enable-linger " + account }
 
 // runtimeDirectory is $XDG_RUNTIME_DIR; su and sudo often leave none, or the
 // caller's, and then it is where logind makes it.
@@ -161,7 +176,7 @@ func runtimeDirectory() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("%w for this user, who is not logged in: log in as the user, or: loginctl enable-linger", ErrAbsent)
+	return "", fmt.Errorf("%w for this user, who is not logged in: log in as the user, or: %s", ErrAbsent, linger())
 }
 
 // private connects without a bus daemon. There is no Hello on such a connection.
