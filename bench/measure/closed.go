@@ -40,11 +40,7 @@ func closedLoop(c load.Connections) func(context.Context, *Bench, *side.Running)
 		if err := b.warmUp(ctx, c, r); err != nil {
 			return nil, err
 		}
-		pids, err := r.Pids()
-		if err != nil {
-			return nil, err
-		}
-		before, err := proc.Of(pids...)
+		before, err := used(r)
 		if err != nil {
 			return nil, err
 		}
@@ -52,13 +48,22 @@ func closedLoop(c load.Connections) func(context.Context, *Bench, *side.Running)
 		if err != nil {
 			return nil, err
 		}
-		after, err := proc.Of(pids...)
+		after, err := used(r)
 		if err != nil {
 			return nil, err
 		}
 		use, n := after.Since(before), float64(got.Requests)
 		return Values{"rate": got.Rate(), "switches": float64(use.Switches) / n, "cpu": micro(use.CPU) / n}, nil
 	}
+}
+
+// used is what all processes of a side have used.
+func used(r *side.Running) (proc.Threads, error) {
+	pids, err := r.Pids()
+	if err != nil {
+		return nil, err
+	}
+	return proc.Of(pids...)
 }
 
 // warmUp is a closed loop that is not counted.

@@ -123,3 +123,13 @@ func TestUseAndMemoryOfThisProcess(t *testing.T) {
 		t.Errorf("memory = %+v, %v", m, err)
 	}
 }
+
+func TestAProcessThatHasEndedIsLeftOut(t *testing.T) {
+	c := exec.Command("true")
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if threads, err := Of(c.Process.Pid, os.Getpid()); err != nil || len(threads) == 0 {
+		t.Errorf("Of = %v, %v, want this process's", threads, err)
+	}
+}

@@ -18,17 +18,14 @@ type Use struct {
 // Threads is the use of each thread, by its id.
 type Threads map[int]Use
 
-// Of reads what the threads of processes have used. A process that has ended is an
-// error; a thread that ends meanwhile is left out.
+// Of reads what the threads of processes have used. Those that have ended are left out:
+// some programs start short-lived ones. If all have, that is an error.
 func Of(pids ...int) (Threads, error) {
 	threads := Threads{}
 	for _, pid := range pids {
 		dirs, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
 		if err != nil {
 			return nil, err
-		}
-		if len(dirs) == 0 {
-			return nil, fmt.Errorf("process %d has ended", pid)
 		}
 		for _, dir := range dirs {
 			id, err := strconv.Atoi(filepath.Base(dir))
@@ -43,6 +40,9 @@ func Of(pids ...int) (Threads, error) {
 				threads[id] = use
 			}
 		}
+	}
+	if len(threads) == 0 {
+		return nil, fmt.Errorf("processes %v have ended", pids)
 	}
 	return threads, nil
 }
