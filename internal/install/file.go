@@ -112,6 +112,9 @@ func (f *file) write() error {
 
 // remove removes the file at path. One that is not there is removed.
 func remove(path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // which a read-only file system does not tell
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
