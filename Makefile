@@ -33,12 +33,12 @@ check: deps lint bench-test
 # Everything, with the counts of a soak divided by ten.
 test: deps lint bench-test
 	@echo "seed $(RONDO_SEED)"
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -race -shuffle=on -timeout=40m ./...
 
 # What runs whole services: real masters, Node, and booted machines.
 e2e: deps
 	@echo "seed $(RONDO_SEED)"
-	$(GO) test -race -shuffle=on -count=1 ./e2e/...
+	$(GO) test -race -shuffle=on -count=1 -timeout=40m ./e2e/...
 
 # Everything, with the counts in full.
 soak: deps
