@@ -79,9 +79,15 @@ func newTrial() *cobra.Command {
 }
 
 // lastWords asks the journal, as far as this user may read it.
-func (m *machine) lastWords(ctx context.Context, name string) string {
-	args := append([]string{"--quiet", "--no-pager", "--output=cat", "--boot", "--priority=err", "--lines=1", "--identifier=" + name, saidAtTheEnd},
-		m.scope().UnitLog(name+".service")...)
+func (m *machine) lastWords(ctx context.Context, service, invocation string, since time.Time) string {
+	args := []string{"--quiet", "--no-pager", "--output=cat", "--boot", "--priority=err", "--lines=1", saidAtTheEnd, saidByRun}
+	if invocation != "" {
+		args = append(args, saidIn+invocation)
+	}
+	if !since.IsZero() {
+		args = append(args, "--since="+journalTimeOf(since))
+	}
+	args = append(args, m.scope().UnitLog(service)...)
 	text, err := exec.CommandContext(ctx, "journalctl", args...).Output()
 	if err != nil {
 		return "" // it may not be read, or is not there
@@ -204,7 +210,7 @@ func (in *installing) install(ctx context.Context) error {
 func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 	name := p.App.Name
 	r := report{in.out, in.Machine, p}
-	if len(p.Changes) == 0 {
+	if opens := in.applySockets && len(p.Shut) > 0; len(p.Changes) == 0 && !opens {
 		r.unchanged()
 		return nil
 	}

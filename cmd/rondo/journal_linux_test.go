@@ -121,6 +121,7 @@ func TestUnderTheJournalEachHasItsOwnEntries(t *testing.T) {
 
 func TestUnderTheJournalTheLastWordsAreAnErrorOfTheApp(t *testing.T) {
 	j, h := journalOf(t)
+	h.env = append(h.env, "INVOCATION_ID=0123abc")
 	h.file("shop.toml", "wokers = 2\n", 0o644)
 	for _, row := range []struct{ args, words, identifier string }{
 		{"run --name app --workers 1 --backoff 1ms..2ms -- sh -c exit+3", "every worker died 3 times before it was ready; the last one exited with code 3", "app"},
@@ -135,7 +136,7 @@ func TestUnderTheJournalTheLastWordsAreAnErrorOfTheApp(t *testing.T) {
 		}
 		p := j.start(h, args...)
 		entry := j.gets(row.words)
-		for _, want := range []string{"PRIORITY=3\n", saidAtTheEnd + "\n", "SYSLOG_IDENTIFIER=" + row.identifier + "\n"} {
+		for _, want := range []string{"PRIORITY=3\n", saidAtTheEnd + "\n", saidBy + args[0] + "\n", saidIn + "0123abc\n", "SYSLOG_IDENTIFIER=" + row.identifier + "\n"} {
 			if !strings.Contains(entry, want) {
 				t.Errorf("the last words of rondo %s are %q, want %q in them", row.args, entry, want)
 			}

@@ -32,9 +32,7 @@ func withLastLines(ctx context.Context, err error, since time.Time) error {
 	again := time.NewTicker(journalAgain)
 	defer again.Stop()
 	for {
-		// The journal counts in microseconds, journalctl takes seconds with a fraction.
-		at := fmt.Sprintf("@%d.%06d", since.Unix(), since.Nanosecond()/1000)
-		cmd := exec.CommandContext(ctx, "journalctl", "--no-pager", "-q", "-o", "cat", "--since", at,
+		cmd := exec.CommandContext(ctx, "journalctl", "--no-pager", "-q", "-o", "cat", "--since", journalTimeOf(since),
 			"-t", text[found[2]:found[3]], "-n", text[found[4]:found[5]])
 		out, failed := cmd.Output()
 		if failed != nil {
@@ -50,3 +48,7 @@ func withLastLines(ctx context.Context, err error, since time.Time) error {
 		}
 	}
 }
+
+// journalTimeOf is a time as journalctl takes it: seconds with a fraction, where the
+// journal counts in microseconds.
+func journalTimeOf(t time.Time) string { return fmt.Sprintf("@%d.%06d", t.Unix(), t.Nanosecond()/1000) }

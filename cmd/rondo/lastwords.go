@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -16,8 +17,8 @@ import (
 
 // lastWords tells why a command failed, in one line. Under the journal that is an
 // entry like those of the log: as output it would be of rondo, and no error.
-func lastWords(stderr io.Writer, err error) {
-	tell(stderr, journal.PriErr, identifier(err), oneLine(err))
+func lastWords(stderr io.Writer, command string, err error) {
+	tell(stderr, journal.PriErr, identifier(err), oneLine(err), saidAtTheEnd, saidBy+command)
 }
 
 // warn tells what an app's command does without, in one line.
@@ -25,14 +26,20 @@ func warn(stderr io.Writer, name string, err error) {
 	tell(stderr, journal.PriWarning, name, oneLine(err))
 }
 
-func tell(stderr io.Writer, priority journal.Priority, identifier, line string) {
-	if stderr != io.Writer(os.Stderr) || !underJournal() || tellJournal(priority, identifier, line) != nil {
+func tell(stderr io.Writer, priority journal.Priority, identifier, line string, fields ...string) {
+	if stderr != io.Writer(os.Stderr) || !underJournal() || tellJournal(priority, identifier, line, fields) != nil {
 		fmt.Fprintln(stderr, "rondo:", line)
 	}
 }
 
-// saidAtTheEnd is the field that tells such an entry from those of a master's log.
-const saidAtTheEnd = "RONDO_SAID=end"
+// The fields that tell such an entry from those of a master's log, and one start of
+// a unit from another: the journal knows the invocation of the system's units alone.
+const (
+	saidAtTheEnd = "RONDO_SAID=end"
+	saidBy       = "RONDO_COMMAND="
+	saidByRun    = saidBy + "run"
+	saidIn       = "RONDO_INVOCATION="
+)
 
 const (
 	journalEntries = "/run/systemd/journal/socket"
@@ -42,13 +49,14 @@ const (
 
 // tellJournal sends an entry and waits until journald has taken it: whose unit it
 // is of it looks up in /proc, where this process is about to end.
-func tellJournal(priority journal.Priority, identifier, line string) error {
+func tellJournal(priority journal.Priority, identifier, line string, fields []string) error {
 	c, err := net.Dial("unixgram", journalEntries)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	entry := fmt.Sprintf("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n%s\nMESSAGE=%s\n", priority, identifier, saidAtTheEnd, line)
+	fields = append([]string{fmt.Sprintf("PRIORITY=%d", priority), "SYSLOG_IDENTIFIER=" + identifier, saidIn + os.Getenv("INVOCATION_ID"), "MESSAGE=" + line}, fields...)
+	entry := strings.Join(fields, "\n") + "\n"
 	if _, err := io.WriteString(c, entry); err != nil {
 		return err
 	}

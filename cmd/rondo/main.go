@@ -40,13 +40,13 @@ func rondo(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(context.Background())
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return exitDone
 	}
 	if errors.Is(err, control.ErrNotYours) {
 		err = fmt.Errorf("%w: %s", err, bySudo(os.Args))
 	}
-	lastWords(stderr, err)
+	lastWords(stderr, cmd.Name(), err)
 	return exitCode(err)
 }

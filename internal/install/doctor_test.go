@@ -109,13 +109,17 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		}, "app.socket failed: " + taken + " -> sudo ss --tcp --listening --numeric --processes 'sport = :" + port + "'"},
 		{"service failed", func(b *bench) { b.fails("app.service", "exit-code", "every worker died") },
 			"app.service failed: exit-code; it said last: every worker died -> sudo journalctl -n 50 -u app.service && sudo systemctl restart app.service"},
-		{"service between two starts", func(b *bench) { b.activates("auto-restart"); b.said = "every worker died" },
+		{"service between two starts", func(b *bench) { b.activates("auto-restart"); b.says("this", "every worker died"); b.says("", "of another") },
 			"app.service does not get ready: every worker died -> sudo journalctl -n 50 -u app.service"},
 		{"service about to be started again", func(b *bench) { b.fails("app.service", "exit-code", "x"); b.again("failed-before-auto-restart", 3) },
 			"app.service does not get ready (restarts: 3): x -> sudo journalctl -n 50 -u app.service"},
+		{"start after another", func(b *bench) { b.activates("start"); b.again("start", 1); b.says("", "of the one before") },
+			"app.service does not get ready (restarts: 1): of the one before -> sudo journalctl -n 50 -u app.service"},
+		{"start without words", func(b *bench) { b.fails("app.service", "resources", ""); b.again("auto-restart", 3); b.says("", "of another") },
+			"app.service does not get ready (restarts: 3): resources, as systemd says -> sudo journalctl -n 50 -u app.service"},
 		{"program listens elsewhere", func(b *bench) {
 			b.activates("auto-restart")
-			b.said = "every worker died; the last one could not listen on 0.0.0.0:4000: the init system passed no socket for it; passed are: x; exited with code 1"
+			b.says("this", "every worker died; the last one could not listen on 0.0.0.0:4000: the init system passed no socket for it; passed are: x; exited with code 1")
 		}, "app.service does not get ready: its program listens on 0.0.0.0:4000, which no listener of CONFIG/app.toml is mapped to: they are 127.0.0.1:" + port +
 			"=3000 -> sudoedit CONFIG/app.toml && sudo systemctl stop app.service && sudo systemctl start app.service"},
 		{"service does not get ready", func(b *bench) {
@@ -199,6 +203,17 @@ func (b *bench) activates(sub string) {
 	}
 	u.Active, u.Sub, u.Since = "activating", sub, time.Now()
 	b.manager.also["app.service"] = u
+}
+
+// says has the service have said last words in an invocation; this is the current one.
+func (b *bench) says(invocation, words string) {
+	u := b.manager.also["app.service"]
+	u.Invocation = "this"
+	b.manager.also["app.service"] = u
+	if b.said == nil {
+		b.said = make(map[string]string)
+	}
+	b.said[invocation] = words
 }
 
 // again has the service be in a substate after restarts.

@@ -154,11 +154,17 @@ var unasked = regexp.MustCompile(`could not listen on ([^ ]+): (the init system 
 // unready is about a service that is starting for long, or again and again. Between
 // two starts the manager knows little, and early in one the master does.
 func (e *examination) unready(ctx context.Context, u systemd.Unit, again bool) {
-	why, restarts := u.Status, ""
+	why, restarts, invocation := u.Status, "", u.Invocation
+	if !again { // it starts, and the start before has had others
+		invocation = ""
+	}
 	if again || u.Restarts > 0 {
-		if last := e.LastWords(ctx, e.name); last != "" {
+		if last := e.LastWords(ctx, u.Name, invocation, u.ActiveSince); last != "" {
 			why = last
 		}
+	}
+	if why == "" {
+		why = u.Result + ", as systemd says"
 	}
 	if u.Restarts > 0 {
 		restarts = fmt.Sprintf(" (restarts: %d)", u.Restarts)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rondokit/rondo/activation"
 	"github.com/rondokit/rondo/internal/settings"
@@ -238,7 +239,7 @@ type bench struct {
 	accounts *fakeAccounts
 	dir      string // the working directory, with server.sh
 	trials   []Trial
-	said     string              // the last words of the service
+	said     map[string]string   // the last words of the service, by invocation, or under none
 	closed   map[string][]string // addresses, by socket unit
 }
 
@@ -270,7 +271,7 @@ func newBench(t *testing.T, scope systemd.Scope, version int) *bench {
 		},
 		Check:     check,
 		Closed:    func(u systemd.Unit) []string { return b.closed[u.Name] },
-		LastWords: func(context.Context, string) string { return b.said },
+		LastWords: func(_ context.Context, _, invocation string, _ time.Time) string { return b.said[invocation] },
 	}
 	if scope == systemd.User {
 		b.Paths.Sysusers, b.Paths.Linger = "", filepath.Join(root, "linger", "self")

@@ -29,6 +29,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/rondokit/rondo/activation"
 	"github.com/rondokit/rondo/internal/settings"
@@ -83,9 +84,9 @@ type Machine struct {
 	// Closed are addresses of a socket unit that is active on which nobody listens; see
 	// ClosedAddresses.
 	Closed func(systemd.Unit) []string
-	// LastWords is why the service of an app failed last since the machine was booted,
-	// or "" if that is not known.
-	LastWords func(ctx context.Context, name string) string
+	// LastWords is why a start of the service failed, or "" if that is not known: that
+	// of this invocation, or without one the last since then.
+	LastWords func(ctx context.Context, service, invocation string, since time.Time) string
 }
 
 // PathsOf gives where the files of a manager's apps are on a machine.

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"time"
 )
@@ -20,6 +21,8 @@ type Unit struct {
 	Status      string    // of a service: what it said last
 	Restarts    int       // of a service, by the manager itself
 	Since       time.Time // Active or Sub changed
+	ActiveSince time.Time // it became active; zero if it never did
+	Invocation  string    // of its last start, or of the one under way
 	Listen      []Listen  // of a socket
 	FDName      string    // of a socket: what its descriptors are called
 }
@@ -43,6 +46,11 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	if since, _ := p["StateChangeTimestamp"].(uint64); since != 0 {
 		u.Since = time.UnixMicro(int64(since))
 	}
+	if since, _ := p["ActiveEnterTimestamp"].(uint64); since != 0 {
+		u.ActiveSince = time.UnixMicro(int64(since))
+	}
+	id, _ := p["InvocationID"].([]byte)
+	u.Invocation = hex.EncodeToString(id)
 	u.DropIns, _ = p["DropInPaths"].([]string)
 	u.NeedsReload, _ = p["NeedDaemonReload"].(bool)
 	if why, ok := p["LoadError"].([]any); ok && len(why) == 2 {
