@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,9 @@ func onBooted(t *testing.T, test func(t *testing.T, h *host)) {
 			m := machine.Boot(t, machine.Config{Suite: suite, Bind: map[string]string{"/usr/local/bin/node": exe}})
 			m.Copy(program, "/usr/local/bin/rondo")
 			m.Must("mkdir", "-p", "/srv/app")
-			test(t, &host{m, t})
+			h := &host{Machine: m, t: t}
+			test(t, h)
+			h.balanced()
 		})
 	}
 }
@@ -38,7 +41,51 @@ func onBooted(t *testing.T, test func(t *testing.T, h *host)) {
 // host is a booted machine with rondo and Node on it.
 type host struct {
 	*machine.Machine
-	t *testing.T
+	t     *testing.T
+	began *opened // when it was started first
+}
+
+// opened is what the app's master has open, and for what.
+type opened struct {
+	descriptors        []string
+	listeners, workers int
+}
+
+// opened is taken between two looks at the same master with the same workers.
+func (h *host) opened() (o opened, steady bool) {
+	h.t.Helper()
+	before := h.status()
+	o = opened{h.Descriptors(before.PID), len(before.Listeners), len(before.Workers)}
+	after := h.status()
+	same := func(a, b master.Worker) bool { return a.ID == b.ID && a.State == b.State }
+	return o, before.PID == after.PID && slices.EqualFunc(before.Workers, after.Workers, same)
+}
+
+// balanced fails the test unless the app's master, if one runs in the end, has no more
+// open than the first one had for as many workers and listeners.
+func (h *host) balanced() {
+	h.t.Helper()
+	if h.t.Failed() || h.began == nil || h.Show("app.service", "ActiveState")["ActiveState"] != "active" {
+		return
+	}
+	var now opened
+	for limit, tick := time.After(10*time.Second), time.Tick(50*time.Millisecond); ; { // no event tells of a close
+		var steady bool
+		now, steady = h.opened()
+		alike := now.listeners == h.began.listeners && now.workers == h.began.workers
+		if steady && alike && len(now.descriptors) <= len(h.began.descriptors) {
+			return
+		}
+		select {
+		case <-tick:
+		case <-limit:
+			if alike {
+				h.t.Errorf("in the end the master has %d descriptors for %d workers, in the beginning %d: %s; before: %s", len(now.descriptors), now.workers,
+					len(h.began.descriptors), strings.Join(now.descriptors, ", "), strings.Join(h.began.descriptors, ", "))
+			}
+			return
+		}
+	}
 }
 
 // program writes the program of the app.
@@ -103,6 +150,11 @@ func (h *host) is(unit, state string) {
 func (h *host) started() {
 	h.t.Helper()
 	h.Await("app.service", func(p map[string]string) bool { return p["ActiveState"] == "active" }, "ActiveState")
+	if h.began == nil {
+		if now, steady := h.opened(); steady {
+			h.began = &now
+		}
+	}
 }
 
 // status is the app's, as rondo tells it.
@@ -154,6 +206,9 @@ func TestFreshMachineServesFromTheFirstConnection(t *testing.T) {
 		t.Log(h.install("--listen", "8080=3000"))
 		h.is("app.socket", "active")
 		h.is("app.service", "inactive")
+		if got := h.Must("rondo", "status", "app"); got != "app.socket listens; app.service starts with the first connection" {
+			t.Errorf("before the first connection rondo status says %q", got)
+		}
 		if got := h.get("tcp", "127.0.0.1:8080"); got != "hello" {
 			t.Errorf("answer %q, want hello", got)
 		}
@@ -191,6 +246,7 @@ func TestReloadRestartAndStopUnderSystemdLoseNothing(t *testing.T) {
 		}
 		h.Must("systemctl", "restart", "app.service")
 		h.rolled(reloads + 2)
+		h.balanced()
 		h.Must("systemctl", "stop", "app.service")
 		h.started() // by the next connection
 		sum := stop()
