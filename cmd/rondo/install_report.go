@@ -45,6 +45,9 @@ func (r report) unchanged() {
 	} else {
 		r.line("%s is installed like this already: nothing was changed", r.App.Name)
 	}
+	for _, name := range r.Shut {
+		r.line("%s does not listen: %s", name, r.sudo(r.systemctl("start", name)))
+	}
 	r.kept()
 }
 

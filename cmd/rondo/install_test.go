@@ -163,6 +163,8 @@ func TestTheReportOfAnInstall(t *testing.T) {
 			p.Edited = []install.Change{{Path: "/e", Old: "x = 1\n", New: "# mine\nx = 1\n"}}
 		}, func(r report) { r.unchanged() },
 			"app is installed like this already: nothing was changed\n/e was edited, and stays so\n/etc/d.conf stays"},
+		{systemd.System, func(p *install.Plan) { p.Shut = []string{"app.socket"} }, func(r report) { r.unchanged() },
+			"nothing was changed\napp.socket does not listen: sudo systemctl start app.socket\n"},
 		{systemd.System, func(p *install.Plan) { p.Edited = []install.Change{{Path: "/e", Old: "x = 1\n", New: "x = 9\n"}} }, func(r report) { r.unchanged() },
 			"nothing was changed: app was edited since, and differs from what you say\n" +
 				"/e was edited, and stays so (--overwrite gives it up):\n  - x = 1\n  + x = 9\n/etc/d.conf stays"},

@@ -238,8 +238,31 @@ func (a *applying) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if a.Reopen && len(a.Shut) > 0 {
+		if err := a.openClosed(ctx); err != nil {
+			return err
+		}
+	}
 	if len(a.Reopens) > 0 && a.active && a.Primary != a.App.Name+".service" {
 		return a.start(ctx, a.App.Name+".service")
+	}
+	return nil
+}
+
+// openClosed starts the sockets that do not listen.
+func (a *applying) openClosed(ctx context.Context) error {
+	for _, name := range a.all() {
+		unit, err := a.Manager.Unit(ctx, name)
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(name) != ".socket" || running(unit) {
+			continue
+		}
+		a.undo.add("stop "+name, func(ctx context.Context) error { return a.Manager.Stop(ctx, name) })
+		if err := a.Manager.Start(ctx, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -151,6 +151,31 @@ func TestSocketsThatDoNotListenChangeWithoutConsent(t *testing.T) {
 	}
 }
 
+func TestConsentOpensSocketsThatAKilledInstallClosed(t *testing.T) {
+	one, two, three := freePort(t), freePort(t), freePort(t)
+	for _, req := range []func(*bench) Request{
+		func(b *bench) Request { return b.request("listen=" + one) },
+		func(b *bench) Request { return b.request("listen="+two, "listen=admin@"+three) },
+	} {
+		b := newBench(t, systemd.System, 257)
+		b.install(b.request("listen=" + one))
+		b.manager.active["app.socket"] = "inactive" // it was killed after it had stopped it
+		if p := b.install(req(b)); !slices.Equal(p.Shut, []string{"app.socket"}) {
+			t.Errorf("closed are %q, want app.socket", p.Shut)
+		}
+		for _, name := range []string{"app.socket", "app-admin.socket"} {
+			if _, err := os.Stat(b.Paths.unit(name)); err == nil && b.manager.active[name] != "active" {
+				t.Errorf("%s does not listen: %s", name, b.manager.state())
+			}
+		}
+	}
+	faults(t, func(b *bench) Request {
+		b.install(b.request("listen=" + one))
+		delete(b.manager.active, "app.socket")
+		return b.request("listen=" + two)
+	})
+}
+
 func TestAnAppGetsAndLosesItsSockets(t *testing.T) {
 	b := newBench(t, systemd.System, 257)
 	b.install(b.request())

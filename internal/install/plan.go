@@ -32,6 +32,11 @@ type Plan struct {
 	Reopens []string
 	Reopen  bool
 
+	// Shut are sockets that are there and do not listen, of a service that does not
+	// run: a person stopped them, or an Apply was killed. Only with Reopen Apply opens
+	// them.
+	Shut []string
+
 	// Restarts says that the service runs and takes the change only by a restart,
 	// Reloads that a reload will do.
 	Restarts, Reloads bool
@@ -241,6 +246,9 @@ func (m *Machine) look(ctx context.Context, p *Plan, have *present) error {
 			p.enabled = unit.FileState == "enabled"
 		}
 		if !running(unit) {
+			if filepath.Ext(name) == ".socket" && !slices.Contains(unitNames(p.gone), name) {
+				p.Shut = append(p.Shut, name)
+			}
 			continue
 		}
 		p.active = p.active || name == service
@@ -252,6 +260,7 @@ func (m *Machine) look(ctx context.Context, p *Plan, have *present) error {
 		p.Reopens = nil
 	}
 	if p.active {
+		p.Shut = nil
 		p.Restarts, p.Reloads = p.restarts()
 	}
 	return m.dropIns(ctx, p)
