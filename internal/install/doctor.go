@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,6 +150,7 @@ func (e *examination) settings(ctx context.Context) {
 		return
 	}
 	p := &proposal{app: e.app, settings: s}
+	e.named(p.checkNamed())
 	err = p.findCommand(Request{Command: s.Command})
 	if err == nil {
 		p.use()
@@ -183,6 +185,22 @@ func (e *examination) settings(ctx context.Context) {
 	}
 }
 
+// named tells of a file that the service names and has not got. Who may not look
+// into its directory does not know.
+func (e *examination) named(err error) {
+	named, is := errors.AsType[*namedError](err)
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case !is || errors.Is(err, fs.ErrPermission) && !e.user():
+	case missing && named.flag == "--write":
+		e.wrong(e.root("mkdir -p "+named.path), "%v", err)
+	case missing:
+		e.wrong(e.editorOf(named.path), "%v", err)
+	default:
+		e.wrong(e.root("ls -ld "+named.path), "%v", err)
+	}
+}
+
 // account is whom the app runs as.
 func (e *examination) account() (Account, error) {
 	switch {
@@ -211,9 +229,11 @@ func (e *examination) editSockets() string {
 	return e.editor()
 }
 
-func (e *examination) editor() string {
+func (e *examination) editor() string { return e.editorOf(e.app.Config) }
+
+func (e *examination) editorOf(path string) string {
 	if e.user() {
-		return "${EDITOR:-vi} " + e.app.Config
+		return "${EDITOR:-vi} " + path
 	}
-	return "sudoedit " + e.app.Config
+	return "sudoedit " + path
 }

@@ -184,6 +184,38 @@ func TestDoctorFindsEachFault(t *testing.T) {
 	}
 }
 
+func TestDoctorMissesWhatTheServiceNames(t *testing.T) {
+	b := newBench(t, systemd.System, 257)
+	file := func(name string) string {
+		path := filepath.Join(filepath.Dir(b.dir), name)
+		b.write(path, "", 0o600)
+		return path
+	}
+	env, key, data, maybe := file("env"), file("key"), file("data"), file("maybe")
+	req := b.request("listen=" + freePort(t))
+	req.App.EnvironmentFiles, req.App.Credentials, req.App.Writes = []string{env, "-" + maybe}, map[string]string{"key": key}, []string{data}
+	b.install(req)
+	b.gone(maybe)
+	for _, row := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, ""},
+		{func() { b.gone(data) }, "--write: stat DATA: no such file or directory: make it, as what the app may write to must exist -> sudo mkdir -p DATA"},
+		{func() { b.gone(key) }, "--credential key: stat KEY: no such file or directory -> sudoedit KEY"},
+		{func() { b.gone(env) }, "--env-file: stat ENV: no such file or directory: make it, or write -ENV if it may be missing -> sudoedit ENV"},
+		{func() { b.write(filepath.Join(env, "x"), "", 0o600) }, "--env-file: ENV is not a regular file -> sudo ls -ld ENV"},
+	} {
+		row.do()
+		want := strings.NewReplacer("DATA", data, "KEY", key, "ENV", env).Replace(row.want)
+		if got := b.doctor(false); got != want {
+			t.Errorf("doctor says\n%s\nwant\n%s", got, want)
+		}
+	}
+	req.Flags["name"] = []string{"other"}
+	b.refuses("--env-file: "+env+" is not a regular file", req)
+}
+
 // takes has this process listen on a port until the end of the test.
 func (b *bench) takes(port string) {
 	b.t.Helper()

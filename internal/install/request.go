@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -143,22 +144,60 @@ func (p *proposal) checkFiles(req Request) error {
 	if req.Foreign {
 		return nil
 	}
+	if err := p.checkNamed(); err != nil {
+		return err
+	}
+	return p.checkScript()
+}
+
+// A namedError is of a file that the service names, and without which it does not start.
+type namedError struct {
+	error
+	flag, path string
+}
+
+func (e *namedError) Unwrap() error { return e.error }
+
+// checkNamed looks for the files that the service names itself.
+func (p *proposal) checkNamed() error {
 	for _, path := range p.app.EnvironmentFiles {
-		if _, err := os.Stat(path); err != nil && !strings.HasPrefix(path, "-") {
-			return fmt.Errorf("--env-file: %w: make it, or write -%s if it may be missing", err, path)
+		if strings.HasPrefix(path, "-") {
+			continue
+		}
+		info, err := os.Stat(path)
+		if err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a regular file", path)
+		} else if err == nil && p.app.UserManager {
+			err = readable(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: make it, or write -%s if it may be missing", err, path)
+		}
+		if err != nil {
+			return &namedError{fmt.Errorf("--env-file: %w", err), "--env-file", path}
 		}
 	}
-	for id, path := range p.app.Credentials {
+	for _, id := range slices.Sorted(maps.Keys(p.app.Credentials)) {
+		path := p.app.Credentials[id]
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("--credential %s: %w", id, err)
+			return &namedError{fmt.Errorf("--credential %s: %w", id, err), "--credential", path}
 		}
 	}
 	for _, path := range p.app.Writes {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("--write: %w: make it, as what the app may write to must exist", err)
+			return &namedError{fmt.Errorf("--write: %w: make it, as what the app may write to must exist", err), "--write", path}
 		}
 	}
-	return p.checkScript()
+	return nil
+}
+
+// readable opens a file as the manager will that runs as this user.
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // checkKinds refuses sockets that rondo run does.
