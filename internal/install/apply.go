@@ -68,6 +68,9 @@ func (a *applying) all() []string {
 // close stops the sockets that are to be opened anew, and with them the service:
 // the manager opens none while the service has them.
 func (a *applying) close(ctx context.Context) error {
+	if a.First {
+		return a.orphans(ctx)
+	}
 	if len(a.Reopens) == 0 {
 		return nil
 	}
@@ -82,6 +85,23 @@ func (a *applying) close(ctx context.Context) error {
 	for _, name := range append(a.Reopens[:len(a.Reopens):len(a.Reopens)], service) {
 		if err := a.Manager.Stop(ctx, name); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// orphans stops units of the app that the manager has still though their files are
+// gone: a socket would not listen on what the new file says.
+func (a *applying) orphans(ctx context.Context) error {
+	for _, name := range a.all() {
+		unit, err := a.Manager.Unit(ctx, name)
+		if err != nil {
+			return err
+		}
+		if unit.Load == "not-found" && running(unit) {
+			if err := a.Manager.Stop(ctx, name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // A Removal is what Uninstall has taken away, and left.
@@ -27,7 +28,10 @@ func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
 		return Removal{}, m.notInstalled(name)
 	}
 	var r Removal
-	names := have.units()
+	names, err := m.unitsOf(ctx, have)
+	if err != nil {
+		return r, err
+	}
 	if err := m.stop(ctx, names, &r); err != nil {
 		return r, err
 	}
@@ -45,6 +49,37 @@ func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
 	m.sweepRun(name)
 	m.sweep(have, &r)
 	return r, err
+}
+
+// unitsOf are the units that are there and those of the service's record that the
+// manager has still, without their files; the sockets are first.
+func (m *Machine) unitsOf(ctx context.Context, have *present) ([]string, error) {
+	names := have.units()
+	app, err := have.app()
+	if err != nil { // an unreadable record names none
+		return names, nil
+	}
+	files, err := m.units(app)
+	if err != nil {
+		return names, nil
+	}
+	for _, name := range slices.Backward(unitNames(files)) {
+		if slices.Contains(names, name) {
+			continue
+		}
+		there, err := read(m.Paths.unit(name))
+		if err != nil {
+			return nil, err
+		}
+		unit, err := m.Manager.Unit(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if there == nil && (unit.Fragment == "" || unit.Fragment == m.Paths.unit(name)) {
+			names = slices.Insert(names, 0, name)
+		}
+	}
+	return names, nil
 }
 
 // stop stops and disables units, and notes their drop-ins. The sockets are first, or

@@ -83,6 +83,33 @@ func TestUninstallGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
+func TestUninstallStopsASocketWhoseFileIsGone(t *testing.T) {
+	b := newBench(t, systemd.System, 257)
+	before := b.snapshot()
+	req := b.request("listen=" + freePort(t))
+	b.install(req)
+	b.gone(b.Paths.unit("app.socket"))
+	b.reload()
+	if _, err := b.Uninstall(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	if after := b.snapshot(); after != before {
+		t.Errorf("uninstall left\n%s", changed(before, after))
+	}
+	b.manager.active["app.socket"] = "active" // as one that nobody told the manager to stop
+	b.manager.calls = nil
+	b.install(req)
+	if want := "stop app.socket"; b.manager.calls[0] != want {
+		t.Errorf("the manager was told %q, want at first %q", b.manager.calls, want)
+	}
+	b.write(b.Paths.unit("app.socket"), "[Socket]\n", 0o644) // somebody else's
+	b.reload()
+	b.manager.calls = nil
+	if _, err := b.Uninstall(t.Context(), "app"); err != nil || slices.Contains(b.manager.calls, "stop app.socket") {
+		t.Errorf("the manager was told %q, %v, want another's socket left alone", b.manager.calls, err)
+	}
+}
+
 func TestUninstallKeepsWhatIsNotItsOwn(t *testing.T) {
 	b := newBench(t, systemd.System, 252)
 	b.accounts.owner = 0
