@@ -20,7 +20,11 @@ const answersIn = 3 * time.Second
 
 // status is what doctor reads of a master's.
 type status struct {
-	State     string `json:"state"`
+	State  string `json:"state"`
+	Reload *struct {
+		State string `json:"state"`
+		Error string `json:"error"`
+	} `json:"reload"`
 	Listeners []struct {
 		Name    string `json:"name"`
 		Address string `json:"address"`
@@ -51,6 +55,9 @@ func (e *examination) master(ctx context.Context, u systemd.Unit) {
 		e.wrong(e.systemctl("restart", u.Name), "%s is active and does not answer: %v", u.Name, err)
 	case e.workers(u, s):
 		e.unserved(s)
+		if s.Reload != nil && s.Reload.State == "failed" {
+			e.wrong(e.journal(u.Name)+" && "+e.rondo("reload", e.name), "the last reload of %s failed, and its workers are the ones of before: %s", u.Name, s.Reload.Error)
+		}
 	}
 }
 

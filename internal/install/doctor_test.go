@@ -109,13 +109,21 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		}, "app.socket failed: " + taken + " -> sudo ss --tcp --listening --numeric --processes 'sport = :" + port + "'"},
 		{"service failed", func(b *bench) { b.fails("app.service", "exit-code", "every worker died") },
 			"app.service failed: exit-code; it said last: every worker died -> sudo journalctl -n 50 -u app.service && sudo systemctl restart app.service"},
-		{"service between two starts", func(b *bench) { b.activates("auto-restart"); b.says("this", "every worker died"); b.says("", "of another") },
+		{"service between two starts", func(b *bench) {
+			b.activates("auto-restart")
+			b.says("this", "every worker died")
+			b.says("", "of another")
+		},
 			"app.service does not get ready: every worker died -> sudo journalctl -n 50 -u app.service"},
 		{"service about to be started again", func(b *bench) { b.fails("app.service", "exit-code", "x"); b.again("failed-before-auto-restart", 3) },
 			"app.service does not get ready (restarts: 3): x -> sudo journalctl -n 50 -u app.service"},
 		{"start after another", func(b *bench) { b.activates("start"); b.again("start", 1); b.says("", "of the one before") },
 			"app.service does not get ready (restarts: 1): of the one before -> sudo journalctl -n 50 -u app.service"},
-		{"start without words", func(b *bench) { b.fails("app.service", "resources", ""); b.again("auto-restart", 3); b.says("", "of another") },
+		{"start without words", func(b *bench) {
+			b.fails("app.service", "resources", "")
+			b.again("auto-restart", 3)
+			b.says("", "of another")
+		},
 			"app.service does not get ready (restarts: 3): resources, as systemd says -> sudo journalctl -n 50 -u app.service"},
 		{"program listens elsewhere", func(b *bench) {
 			b.activates("auto-restart")
@@ -351,6 +359,10 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		Passed  bool   `json:"passed"`
 		Asked   any    `json:"asked"`
 	}
+	type reload struct {
+		State string `json:"state"`
+		Error any    `json:"error"`
+	}
 	serves := []worker{{State: "ready"}}
 	b := newBench(t, systemd.User, 257)
 	b.write(b.Paths.Linger, "", 0o644)
@@ -364,17 +376,21 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 		listeners []listener
 		workers   []worker
 		want      string
+		reload    *reload
 	}{
-		{"ready", nil, []worker{{State: "starting", Last: &exit{"exited with code 1"}}, {State: "ready"}}, ""},
-		{"ready", nil, []worker{{State: "ready"}, {Slot: 1, State: "starting"}}, ""},
+		{"ready", nil, []worker{{State: "starting", Last: &exit{"exited with code 1"}}, {State: "ready"}}, "", nil},
+		{"ready", nil, []worker{{State: "ready"}, {Slot: 1, State: "starting"}}, "", nil},
 		{"ready", nil, []worker{{State: "ready"}, {Slot: 1, State: "exited", Last: &exit{"was killed by SIGSEGV"}}},
-			"app.service has no worker in slot 1: its last one was killed by SIGSEGV -> journalctl -n 20 -t app/1"},
-		{"ready", []listener{{"web", "[::]:80", true, true}, {"own", "[::]:81", false, false}, {"old", "[::]:82", true, nil}}, serves, ""},
-		{"starting", []listener{{"web", "[::]:80", true, false}}, serves, ""},
+			"app.service has no worker in slot 1: its last one was killed by SIGSEGV -> journalctl -n 20 -t app/1", nil},
+		{"ready", []listener{{"web", "[::]:80", true, true}, {"own", "[::]:81", false, false}, {"old", "[::]:82", true, nil}}, serves, "", nil},
+		{"starting", []listener{{"web", "[::]:80", true, false}}, serves, "", nil},
 		{"ready", []listener{{"web", "[::]:80", true, false}}, serves, "no worker listens on [::]:80 (web), so its connections wait for ever: " +
-			"map it in CONFIG/app.toml to what the program listens on, or take it out -> ${EDITOR:-vi} CONFIG/app.toml && systemctl --user stop app.service && systemctl --user start app.service"},
-		{"ready", nil, []worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl -n 50 --user-unit app.service"},
-		{"ready", nil, nil, "app.service has no ready worker -> journalctl -n 50 --user-unit app.service"},
+			"map it in CONFIG/app.toml to what the program listens on, or take it out -> ${EDITOR:-vi} CONFIG/app.toml && systemctl --user stop app.service && systemctl --user start app.service", nil},
+		{"ready", nil, []worker{{State: "starting", Last: &exit{"exited with code 1"}}}, "app.service has no ready worker: the last one exited with code 1 -> journalctl -n 50 --user-unit app.service", nil},
+		{"ready", nil, nil, "app.service has no ready worker -> journalctl -n 50 --user-unit app.service", nil},
+		{"ready", nil, serves, "", &reload{"done", nil}},
+		{"ready", nil, serves, "the last reload of app.service failed, and its workers are the ones of before: exited with code 7 -> " +
+			"journalctl -n 50 --user-unit app.service && rondo reload app", &reload{"failed", "exited with code 7"}},
 	} {
 		path := b.Paths.control("app")
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -385,7 +401,7 @@ func TestDoctorAsksTheMaster(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := &control.Server{Listener: l, Backend: backend{status: map[string]any{
-			"name": "app", "state": row.state, "listeners": row.listeners, "workers": row.workers,
+			"name": "app", "state": row.state, "listeners": row.listeners, "workers": row.workers, "reload": row.reload,
 		}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
