@@ -63,10 +63,11 @@ type loop struct {
 	fds      []int
 	msg      wire.Message
 
-	begun       bool // run
-	adopted     bool // the workers of the last master
-	handing     bool // leaves with a Handover
-	readingNext bool // for a reload
+	begun       bool   // run
+	adopted     bool   // the workers of the last master
+	refused     string // what of the last master's was not taken over; "" if nothing
+	handing     bool   // leaves with a Handover
+	readingNext bool   // for a reload
 
 	reloading chan<- error
 	scaling   chan<- error
@@ -510,6 +511,9 @@ func (l *loop) stopNow(cause error) {
 func (l *loop) status() Status {
 	s := l.t.snapshot()
 	s.Version, s.Name, s.PID, s.Adopted = Version, l.cfg.Name, os.Getpid(), l.t.adoptions
+	if l.refused != "" {
+		s.Refused = &l.refused
+	}
 	return s
 }
 

@@ -9,6 +9,7 @@ type Status struct {
 	Generation int        `json:"generation"`
 	State      string     `json:"state"`   // starting, ready, reloading, draining
 	Adopted    int        `json:"adopted"` // how many masters these workers had before
+	Refused    *string    `json:"refused"` // what the last master left and this one did not take over, and why
 	ScaledFrom *int       `json:"scaled_from"`
 	Reload     *Reload    `json:"reload"`
 	Listeners  []Listener `json:"listeners"`

@@ -140,7 +140,7 @@ func (l *loop) recall() (adopted bool, err error) {
 				l.leaveBehind()
 				return false, err
 			}
-			l.m.log.Error("the state of the last master cannot be used: its workers finish what they hold, and are replaced", "err", err)
+			l.refuse("the state of the last master cannot be used: its workers finish what they hold, and are replaced", err)
 			l.closeOwn()
 			record = nil
 		}
@@ -171,7 +171,7 @@ func (l *loop) recallService(s *stored) (*tableRecord, error) {
 		if err == nil || l.cfg.MustAdopt {
 			return record, err
 		}
-		l.m.log.Error("the state of the last master is refused: its workers finish what they hold, and are replaced", "err", err)
+		l.refuse("the state of the last master is refused: its workers finish what they hold, and are replaced", err)
 		if l.state == nil {
 			sys.Close(s.service)
 		} else {
@@ -179,7 +179,7 @@ func (l *loop) recallService(s *stored) (*tableRecord, error) {
 		}
 		l.drop(serviceName)
 	} else if len(s.workers) > 0 {
-		l.m.log.Error("the store has workers and no state of the service: they finish what they hold, and are replaced")
+		l.refuse("the store has workers and no state of the service: they finish what they hold, and are replaced", nil)
 	}
 	l.newState()
 	return nil, nil
@@ -203,6 +203,20 @@ func (l *loop) readService(fd int) (*tableRecord, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// refuse says what the last master left and this one does not take over, and why. The
+// first is also in the status.
+func (l *loop) refuse(what string, err error, facts ...any) {
+	if err != nil {
+		facts = append(facts, "err", err)
+	}
+	if l.refused == "" {
+		if l.refused = what; err != nil {
+			l.refused += ": " + err.Error()
+		}
+	}
+	l.m.log.Error(what, facts...)
 }
 
 func (l *loop) newState() {
@@ -267,7 +281,11 @@ func (l *loop) closeOwn() {
 func (l *loop) survivor(id int, sw *storedWorker, r *tableRecord) *survivor {
 	process, err := sys.AdoptProcess(sw.process)
 	if sw.channel < 0 || err != nil {
-		l.m.log.Warn("a worker that was kept is not whole, and is ended", "worker", id, "err", err)
+		l.refuse("a worker that was kept is not whole, and is ended", err, "worker", id)
+		l.discard(id, sw, process)
+		return nil
+	}
+	if process.PID <= 0 && r == nil { // it has ended, and nothing is known of it
 		l.discard(id, sw, process)
 		return nil
 	}
@@ -292,11 +310,11 @@ func (l *loop) survivor(id int, sw *storedWorker, r *tableRecord) *survivor {
 		sys.Close(sw.state)
 	}
 	if err != nil {
-		l.m.log.Error("the state of a worker is refused", "worker", id, "err", err)
+		l.refuse("the state of a worker is refused", err, "worker", id)
 	}
 	if p.state == nil {
 		if p.state, err = state.NewWorker(l.cfg.MaxMessage, moreHandoffs*l.cfg.Window); err != nil {
-			l.m.log.Error("the state of a worker is refused", "worker", id, "err", err)
+			l.refuse("the state of a worker cannot be kept anew, and it is ended", err, "worker", id)
 			l.discard(id, sw, process)
 			return nil
 		}

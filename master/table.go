@@ -285,6 +285,7 @@ func (t *table) stepWorker(w *worker, ev event) {
 		t.message(w, ev.msg)
 	case evGarbage:
 		t.violation(w, ev.err.Error())
+		t.probeAgain(w) // it may have been the answer
 	case evUnsent:
 		t.unsent(w, ev.seq, ev.err)
 	case evBlocked:

@@ -22,6 +22,9 @@ func statusTable(s status) []byte {
 	if u := s.Upgrade; u != nil && u.Error != nil {
 		fmt.Fprintln(&b, printable("upgrade: failed: "+oneLine(errors.New(*u.Error))))
 	}
+	if s.Refused != nil {
+		fmt.Fprintln(&b, printable("not adopted: "+oneLine(errors.New(*s.Refused))))
+	}
 	c := s.Counters
 	fmt.Fprintf(&b, "connections: %d handed over, %d redistributed, %d ambiguous, %d closed undelivered\n",
 		c.HandedOver, c.Redistributed, c.Ambiguous, c.ClosedUndelivered)

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheStatusTable(t *testing.T) {
-	const text = `{"version": "1.2.3", "name": "app", "pid": 41, "generation": 3, "state": "ready", "adopted": 0, "scaled_from": 4,
+	const text = `{"version": "1.2.3", "name": "app", "pid": 41, "generation": 3, "state": "ready", "adopted": 0, "refused": "a state: damaged", "scaled_from": 4,
 		"reload": {"state": "failed", "error": "worker of slot 0\nexited", "cut": 2, "ended": "2026-11-22T10:00:00Z"},
 		"upgrade": {"from": "1.2.3", "error": "version 1.3.0\ngave up"},
 		"listeners": [{"name": "http", "key": "k", "address": "[::]:80", "passed": true, "accepting": true, "waiting": 0},
@@ -23,6 +23,7 @@ func TestTheStatusTable(t *testing.T) {
 	want := "app: ready, generation 3, 1 workers ready, pid 41, rondo 1.2.3; scaled from 4\n" +
 		"reload: failed at 2026-11-22T10:00:00Z, 2 workers cut by drain-timeout: worker of slot 0 exited\n" +
 		"upgrade: failed: version 1.3.0; gave up\n" +
+		"not adopted: a state: damaged\n" +
 		"connections: 7 handed over, 1 redistributed, 0 ambiguous, 2 closed undelivered\n" +
 		"\n" +
 		"LISTENER  ADDRESS     FROM    ACCEPTING  WAITING\n" +

@@ -31,6 +31,9 @@ func (r *record) save(text []byte) error {
 		return ErrTooLong
 	}
 	published := r.m.load(r.at)
+	if published > 2 { // which load has said
+		published = 0
+	}
 	if published != 0 && bytes.Equal(r.text(int(published)-1), text) {
 		return nil
 	}

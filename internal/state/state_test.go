@@ -134,6 +134,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(uint(headerSize), []byte{1, 2, 3})
 	f.Add(uint(word(wordConsumed)), []byte{0xff, 0x1f})
 	f.Add(uint(small.recordAt()), []byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff})
+	f.Add(uint(small.recordAt()), []byte{5})
+	f.Add(uint(small.intentsAt()), []byte{1, 0, 0, 0, 0, 0, 0, 0, 1})
 	f.Add(uint(small.linesAt()), []byte("\x00\x00line\n"))
 	f.Fuzz(func(t *testing.T, at uint, b []byte) {
 		broken := killed(m)
@@ -148,7 +150,15 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		w.Load()
-		w.Intents()
+		if intents := w.Intents(); len(intents) > 0 {
+			t.Errorf("intents of nothing: %+v", intents)
+		}
+		if err := w.Save([]byte("good")); err != nil {
+			t.Error(err)
+		}
+		if text, err := w.Load(); string(text) != "good" || err != nil {
+			t.Errorf("Load of what was saved over it = %q, %v", text, err)
+		}
 		rest(w.Lines, []byte("more\n"))
 	})
 }

@@ -107,7 +107,7 @@ func (w *Worker) Intend(seq int64, n int) {
 	for i := range w.l.intents {
 		at := w.intentAt(seq + int64(i))
 		if w.m.load(at) == 0 {
-			w.m.store(at+8, uint64(n))
+			w.m.store(at+8, counted(seq, n))
 			w.m.store(at, uint64(seq)+1)
 			return
 		}
@@ -132,15 +132,18 @@ func (w *Worker) Intents() []Intent {
 	var all []Intent
 	for i := range w.l.intents {
 		at := w.intentAt(int64(i))
-		seq, n := w.m.load(at), w.m.load(at+8)
-		if seq != 0 && int64(seq-1) < w.reserve && n > 0 && n <= maxIntent {
-			all = append(all, Intent{Seq: int64(seq - 1), N: int(n)})
+		seq, count := int64(w.m.load(at))-1, w.m.load(at+8)
+		if n := int(count >> 32); seq >= 0 && seq < w.reserve && count == counted(seq, n) {
+			all = append(all, Intent{Seq: seq, N: n})
 		}
 	}
 	return all
 }
 
-const maxIntent = 1 << 10 // more connections than one message carries
+// counted is n and a hash of the intent: a word of chance is none.
+func counted(seq int64, n int) uint64 {
+	return uint64(n)<<32 | (uint64(seq)<<16^uint64(n)^1)*0x9e3779b97f4a7c15>>32
+}
 
 // SetUnsent says whether lines wait that the channel did not take: they are lost
 // with this process.
