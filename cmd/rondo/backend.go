@@ -13,6 +13,7 @@ type backend struct {
 	*master.Master
 	orders *orders
 	teller *teller
+	store  *store // nil: none
 }
 
 // status is what GET /v1/status answers: the master's, and what became of the last
@@ -54,6 +55,14 @@ func (b backend) ManagedReload(ctx context.Context) error {
 	b.teller.knows.Store(true)
 	defer b.teller.knows.Store(false)
 	return b.Reload(ctx)
+}
+
+// Leave is refused where workers would not outlive the master: they drain instead.
+func (b backend) Leave(ctx context.Context) error {
+	if err := b.store.suffices(); err != nil {
+		return err
+	}
+	return b.Master.Leave(ctx)
 }
 
 // Stop is as SIGTERM. It returns when the drain has begun, which only the master can

@@ -62,7 +62,10 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 	}
 	teller := newTeller(notifier, cfg.Logger, cfg.Notify)
 	cfg.Notify, cfg.Watchdog = teller.tell, notifier.WatchdogTimeout()/2
-	cfg.Store = newStore(notifier, teller, &cfg)
+	store := newStore(ctx, notifier, teller, &cfg)
+	if store != nil {
+		cfg.Store = store
+	}
 	m, err := master.New(cfg)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -71,7 +74,7 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 	defer stopNow(nil)
 	around, end := context.WithCancel(context.WithoutCancel(ctx))
 	o.master, o.stopNow = m, stopNow
-	server := &control.Server{Listener: listener, Backend: backend{m, o, teller}, Logger: cfg.Logger}
+	server := &control.Server{Listener: listener, Backend: backend{m, o, teller, store}, Logger: cfg.Logger}
 	var all sync.WaitGroup // of goroutines that end with around
 	all.Go(func() {
 		if err := server.Run(around); err != nil {
@@ -79,6 +82,7 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 		}
 	})
 	all.Go(func() { teller.run(around) })
+	all.Go(func() { store.check(around) })
 	all.Go(func() { o.run(around) })
 	err = m.Run(ctx)
 	if err != nil {

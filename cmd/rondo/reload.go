@@ -52,12 +52,12 @@ func replaceWorkers(ctx context.Context, c *control.Caller) (after master.Status
 	if managed {
 		ask = c.ManagedReload
 	}
-	switch err = ask(ctx); {
-	case err == nil:
-		if err = c.Status(ctx, &after); err != nil {
-			err = fmt.Errorf("it was done, and then: %w", err)
+	if err = ask(ctx); err == nil {
+		if err = c.Status(ctx, &after); err == nil {
+			return after, nil
 		}
-		return after, err
+	}
+	switch {
 	case control.Refused(err):
 		return after, err
 	case managed: // systemd waits for this command before it starts the next master

@@ -13,15 +13,30 @@ import (
 	"github.com/rondokit/rondo/master"
 )
 
-// A dying is a master that ends during each reload, and the one after it.
+// A dying is a master that ends during each reload, or just after, and the next one.
 type dying struct {
-	control.Backend // of which nothing else is called
-	told            chan master.Status
-	managed         bool
+	control.Backend                    // of which nothing else is called
+	told            chan master.Status // without a state: it is no more
+	managed, done   bool
 }
 
-func (d *dying) Status(context.Context) (any, error) { return <-d.told, nil }
-func (d *dying) Reload(context.Context) error        { return control.Gone(errors.New("ended")) }
+var errEnded = control.Gone(errors.New("ended"))
+
+func (d *dying) Status(context.Context) (any, error) {
+	s := <-d.told
+	if s.State == "" {
+		return nil, errEnded
+	}
+	return s, nil
+}
+
+func (d *dying) Reload(context.Context) error {
+	if d.done {
+		return nil
+	}
+	return errEnded
+}
+
 func (d *dying) ManagedReload(ctx context.Context) error {
 	d.managed = true
 	return d.Reload(ctx)
@@ -29,7 +44,7 @@ func (d *dying) ManagedReload(ctx context.Context) error {
 
 // reloadUnder reloads a master of that process, and the statuses are told one after
 // the other, before and after.
-func reloadUnder(t *testing.T, pid int, told ...master.Status) (*dying, master.Status, error) {
+func reloadUnder(t *testing.T, pid int, reloads bool, told ...master.Status) (*dying, master.Status, error) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rondo") // whose path leaves room for a socket's name
 	if err != nil {
@@ -41,7 +56,7 @@ func reloadUnder(t *testing.T, pid int, told ...master.Status) (*dying, master.S
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dying{told: make(chan master.Status, len(told)+1)}
+	d := &dying{told: make(chan master.Status, len(told)+1), done: reloads}
 	d.told <- master.Status{Name: "app", PID: pid, Generation: 3, State: "ready", Reload: ended("done", "")}
 	for _, s := range told {
 		d.told <- s
@@ -81,6 +96,7 @@ func TestAReloadIsFollowedUnderTheNextMaster(t *testing.T) {
 		want string // error; empty: it was done
 	}{
 		{"done", []master.Status{starting, running, running, {PID: 8, Adopted: 1, Generation: 4, State: "ready", Reload: ended("done", "")}}, ""},
+		{"done, and killed then", []master.Status{{}, {PID: 8, Adopted: 1, Generation: 4, State: "ready", Reload: ended("done", "")}}, ""},
 		{"failed", []master.Status{running, {PID: 8, Adopted: 1, Generation: 3, State: "ready", Reload: ended("failed", "worker of slot 1 died")}},
 			"worker of slot 1 died"},
 		{"not begun", []master.Status{{PID: 8, Adopted: 1, Generation: 3, State: "ready", Reload: ended("done", "")}},
@@ -90,7 +106,7 @@ func TestAReloadIsFollowedUnderTheNextMaster(t *testing.T) {
 		{"begun by nobody", []master.Status{{PID: 8, Adopted: 1, Generation: 3, State: "ready"}},
 			"the master ended before the reload had begun, and generation 3 serves on: reload again"},
 	} {
-		d, after, err := reloadUnder(t, 7, row.told...)
+		d, after, err := reloadUnder(t, 7, row.what == "done, and killed then", row.told...)
 		if text := ""; err != nil || row.want != "" {
 			if err != nil {
 				text = err.Error()
@@ -110,7 +126,7 @@ func TestAReloadIsFollowedUnderTheNextMaster(t *testing.T) {
 // Systemd waits for its ExecReload= before it starts the next master.
 func TestAReloadBySystemdDoesNotWaitForTheNextMaster(t *testing.T) {
 	t.Setenv("MAINPID", strconv.Itoa(7))
-	d, _, err := reloadUnder(t, 7)
+	d, _, err := reloadUnder(t, 7, false)
 	if err == nil || !strings.HasSuffix(err.Error(), "the master ended before it answered: the next one goes on with it, or it has to be asked for again: see rondo status app") {
 		t.Errorf("the reload = %v", err)
 	}

@@ -2,41 +2,127 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/rondokit/rondo/internal/cgroup"
 	"github.com/rondokit/rondo/internal/notify"
 	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/internal/systemd"
 	"github.com/rondokit/rondo/master"
 )
 
-// storePatience is how long the service manager may take to say that it has what it
-// was given. One that hangs must not keep a worker from its connections.
-const storePatience = 5 * time.Second
+const (
+	// storePatience is how long the service manager may take to say that it has what it
+	// was given. One that hangs must not keep a worker from its connections.
+	storePatience = 5 * time.Second
+
+	// sizePatience is how long it may take to say how large its store is. The start waits
+	// for that where its environment does not tell.
+	sizePatience = time.Second
+)
 
 // store is the service manager's, for the master. Its messages go in order with the
 // teller's others.
 type store struct {
 	teller *teller
 	log    *slog.Logger
+	need   int // by the settings
+
+	mu   sync.Mutex // guards the rest
+	size int
+	kept map[string]bool // by name, also what did not fit
+	full bool            // something did not
 }
 
-var _ master.Store = store{}
+var _ master.Store = (*store)(nil)
 
 // newStore gives the service manager's store, or nil where there is none.
-func newStore(n *notify.Notifier, t *teller, cfg *master.Config) master.Store {
-	size := n.StoreMax()
-	if size == 0 {
+func newStore(ctx context.Context, n *notify.Notifier, t *teller, cfg *master.Config) *store {
+	s := &store{teller: t, log: cfg.Logger, need: cfg.StoreSize(), size: n.StoreMax(), kept: map[string]bool{}}
+	if s.size == 0 && cgroup.Unit() == "" {
 		return nil
 	}
-	if need := cfg.StoreSize(); size < need {
-		cfg.Logger.Error("the service manager's store is too small: workers that do not fit end with the master when it is killed; "+
-			"raise FileDescriptorStoreMax= of the service, or let rondo install --refresh write it", "have", size, "need", need)
+	if s.size == 0 { // systemd before 254 tells it nowhere else
+		var err error
+		if s.size, err = storeMax(ctx); err != nil {
+			s.log.Warn("how large the service manager's store is is not known, and it is not used: the workers end with the master when it is killed; "+
+				"let rondo install --refresh write the service", "err", err)
+			return nil
+		}
 	}
-	return store{t, cfg.Logger}
+	for name := range cfg.Stored {
+		if !strings.HasSuffix(name, ".out") && !strings.HasSuffix(name, ".err") { // which an upgrade alone hands over
+			s.kept[name] = true
+		}
+	}
+	s.complain()
+	if s.size == 0 {
+		return nil
+	}
+	return s
 }
 
-func (s store) Keep(name string, fd int) {
+// storeMax asks the service manager for the size of the store of this service.
+func storeMax(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, sizePatience)
+	defer cancel()
+	scope := systemd.System
+	if os.Getenv("MANAGERPID") != "" { // which only a user's manager gives
+		scope = systemd.User
+	}
+	m, err := systemd.Connect(ctx, scope)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	u, err := m.Unit(ctx, cgroup.Unit())
+	return u.StoreMax, err
+}
+
+// check looks whether the store is as large as the environment tells, which a drop-in
+// may have made untrue.
+func (s *store) check(ctx context.Context) {
+	if s == nil || cgroup.Unit() == "" {
+		return
+	}
+	size, err := storeMax(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && size < s.size {
+		s.size = size
+		s.complain()
+		s.full = s.full || len(s.kept) > size
+	}
+}
+
+// complain says that the settings need a larger store.
+func (s *store) complain() {
+	if s.size < s.need {
+		s.log.Error("the service manager's store is too small: workers that do not fit end with the master when it is killed; "+
+			"raise FileDescriptorStoreMax= of the service, or let rondo install --refresh write it", "have", s.size, "need", s.need)
+	}
+}
+
+// suffices says why the workers would not all outlive the master.
+func (s *store) suffices() error {
+	if s == nil {
+		return nil // the master knows
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full {
+		return fmt.Errorf("not all workers are kept for the next master: FileDescriptorStoreMax=%d of the service is too small", s.size)
+	}
+	return nil
+}
+
+func (s *store) Keep(name string, fd int) {
+	s.enter(name)
 	dup, err := sys.Dup(fd) // it may be closed before the message is sent
 	if err != nil {
 		s.log.Error("cannot be kept: a crash of the master would end its worker", "listener", name, "err", err)
@@ -51,11 +137,28 @@ func (s store) Keep(name string, fd int) {
 	}, true)
 }
 
-func (s store) Drop(name string) {
+// enter notes that name is to be kept, and whether the store is full.
+func (s *store) enter(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept[name] = true
+	if len(s.kept) <= s.size || s.full {
+		return
+	}
+	if s.full = true; s.size >= s.need { // else that was told
+		s.log.Error("the service manager's store is full: workers that do not fit end with the master when it is killed; "+
+			"raise FileDescriptorStoreMax= of the service", "have", s.size)
+	}
+}
+
+func (s *store) Drop(name string) {
+	s.mu.Lock()
+	delete(s.kept, name)
+	s.mu.Unlock()
 	s.teller.queue(func() error { return s.teller.notifier.Remove(name) }, true)
 }
 
-func (s store) Sync(done func()) {
+func (s *store) Sync(done func()) {
 	s.teller.queue(func() error {
 		barrier, err := s.teller.notifier.Barrier()
 		if isQueueFull(err) {

@@ -25,6 +25,9 @@ type Unit struct {
 	Invocation  string    // of its last start, or of the one under way
 	Listen      []Listen  // of a socket
 	FDName      string    // of a socket: what its descriptors are called
+	StoreMax    int       // of a service: how many descriptors the manager keeps at most
+	Group       string    // its control group, like /system.slice/app.service; empty when there is none
+	MainPID     int       // of a service: 0 when there is none
 }
 
 // Listen is one address of a socket unit.
@@ -43,6 +46,9 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	}
 	restarts, _ := p["NRestarts"].(uint32)
 	u.Restarts = int(restarts)
+	store, _ := p["FileDescriptorStoreMax"].(uint32)
+	main, _ := p["MainPID"].(uint32)
+	u.StoreMax, u.MainPID, u.Group = int(store), int(main), str(p["ControlGroup"])
 	if since, _ := p["StateChangeTimestamp"].(uint64); since != 0 {
 		u.Since = time.UnixMicro(int64(since))
 	}
