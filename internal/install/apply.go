@@ -129,7 +129,9 @@ func (a *applying) disable(ctx context.Context, name string) error {
 	if err != nil || unit.FileState != "enabled" {
 		return err
 	}
-	a.undo.add("enable "+name, func(ctx context.Context) error { return a.Manager.Enable(ctx, name) })
+	a.undo.add("enable "+name, func(ctx context.Context) error {
+		return errors.Join(a.Manager.Enable(ctx, name), a.Manager.Reload(ctx)) // as open does
+	})
 	return a.Manager.Disable(ctx, name)
 }
 

@@ -32,6 +32,7 @@ type examination struct {
 	app     units.App
 	units   map[string]systemd.Unit
 	found   []Finding
+	unread  []string // what a daemon-reload mends
 }
 
 func (e *examination) wrong(mend, what string, args ...any) {
@@ -68,6 +69,9 @@ func (m *Machine) Doctor(ctx context.Context, name string) ([]Finding, error) {
 	}
 	e.sockets(ctx)
 	e.service(ctx)
+	if len(e.unread) > 0 {
+		e.wrong(e.systemctl("daemon-reload"), "%s", strings.Join(e.unread, "; "))
+	}
 	e.surroundings()
 	return e.found, nil
 }

@@ -148,6 +148,8 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			"UNITS/app.service is not as CONFIG/app.toml has it by now -> sudo rondo install --refresh app"},
 		{"file changed", func(b *bench) { b.manager.texts["app.socket"] += "#" },
 			"the files of app.socket changed since the manager read them -> sudo systemctl daemon-reload"},
+		{"files changed", func(b *bench) { b.manager.texts["app.socket"] += "#"; b.manager.texts["app.service"] += "#" },
+			"the files of app.socket changed since the manager read them; the files of app.service changed since the manager read them -> sudo systemctl daemon-reload"},
 		{"manager knows no unit", func(b *bench) { delete(b.manager.loaded, "app.service") },
 			"app.service is not known to the manager -> sudo systemctl daemon-reload"},
 		{"masked", func(b *bench) { b.manager.also["app.service"] = systemd.Unit{Load: "masked"} },

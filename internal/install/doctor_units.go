@@ -77,18 +77,17 @@ func inactive(u systemd.Unit) bool { return u.Active == "inactive" || u.Active =
 
 // loaded says what keeps the manager from having the unit as the files have it.
 func (e *examination) loaded(u systemd.Unit) {
-	reload := e.systemctl("daemon-reload")
 	switch {
 	case u.Load == "masked":
 		e.wrong(e.systemctl("unmask", u.Name), "%s is masked", u.Name)
 	case u.Load == "not-found":
-		e.wrong(reload, "%s is not known to the manager", u.Name)
+		e.unread = append(e.unread, u.Name+" is not known to the manager")
 	case u.Load != "loaded":
 		e.wrong(e.Scope.Systemctl("status", u.Name), "%s cannot be used (%s): %s", u.Name, u.Load, u.LoadError)
 	case u.Fragment != e.Paths.unit(u.Name):
 		e.wrong(e.Scope.Systemctl("cat", u.Name), "%s is taken from %s, and not from %s", u.Name, u.Fragment, e.Paths.unit(u.Name))
 	case u.NeedsReload:
-		e.wrong(reload, "the files of %s changed since the manager read them", u.Name)
+		e.unread = append(e.unread, "the files of "+u.Name+" changed since the manager read them")
 	}
 }
 

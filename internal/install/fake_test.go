@@ -31,6 +31,7 @@ type fakeManager struct {
 	also    map[string]systemd.Unit // units of others, and what overrides a unit of ours
 	dropIns map[string][]string
 	unitOf  string // of every process
+	stale   bool   // what is enabled has changed since the last Reload
 
 	calls []string         // that change something
 	fail  map[string]error // by call, like "start app.socket"
@@ -61,6 +62,7 @@ func (f *fakeManager) Reload(context.Context) error {
 	if err := f.call("daemon-reload"); err != nil {
 		return err
 	}
+	f.stale = false
 	clear(f.loaded)
 	clear(f.texts)
 	paths, _ := filepath.Glob(filepath.Join(f.dir, "*"))
@@ -89,6 +91,7 @@ func (f *fakeManager) Enable(_ context.Context, units ...string) error {
 		return err
 	}
 	for _, unit := range f.unitsWith("Also", units) {
+		f.stale = f.stale || !f.enabled[unit]
 		f.enabled[unit] = true
 	}
 	return nil
@@ -99,6 +102,7 @@ func (f *fakeManager) Disable(_ context.Context, units ...string) error {
 		return err
 	}
 	for _, unit := range f.unitsWith("Also", units) {
+		f.stale = f.stale || f.enabled[unit]
 		delete(f.enabled, unit)
 	}
 	return nil
@@ -186,7 +190,7 @@ func (f *fakeManager) UnitOf(context.Context, int) (string, error) { return f.un
 
 // state is all that a roll-back must restore.
 func (f *fakeManager) state() string {
-	return fmt.Sprintf("loaded %v\nenabled %v\nactive %v", f.loaded, f.enabled, f.active)
+	return fmt.Sprintf("loaded %v\nenabled %v\nactive %v\nstale %v", f.loaded, f.enabled, f.active, f.stale)
 }
 
 // fakeAccounts are accounts by name. Each file is of the account owner.
