@@ -94,6 +94,25 @@ func (m *Machine) named(req Request) (identity, error) {
 	return id, nil
 }
 
+// checkSocketOwner looks for whom the manager gives unix sockets to.
+func (m *Machine) checkSocketOwner(req Request) error {
+	if req.Foreign {
+		return nil
+	}
+	name, group := req.Socket.User, req.Socket.Group
+	if name != "" {
+		if _, err := m.Accounts.Lookup(name); err != nil {
+			return fmt.Errorf("--socket-user: there is no account %q: make one (sudo useradd --system %s), or leave --socket-user out", name, name)
+		}
+	}
+	if group != "" {
+		if _, err := groupID(group); err != nil {
+			return fmt.Errorf("--socket-group: there is no group %q: make one (sudo groupadd --system %s), or leave --socket-group out", group, group)
+		}
+	}
+	return nil
+}
+
 func groupID(name string) (int, error) {
 	group, err := user.LookupGroup(name)
 	if err != nil {

@@ -2,6 +2,7 @@ package install
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,5 +119,22 @@ func TestRondosPlace(t *testing.T) {
 	}
 	if err := CheckRondo("/bin/sh", systemd.System); err != nil { // a program of the system
 		t.Errorf("CheckRondo = %v", err)
+	}
+}
+
+func TestNobodyIsGivenASocket(t *testing.T) {
+	b := newBench(t, systemd.System, 257)
+	req := b.request("listen=unix:" + filepath.Join(b.dir, "app.sock") + "=3000")
+	req.Socket.User = "nobody-at-all"
+	b.refuses(`--socket-user: there is no account "nobody-at-all": make one (sudo useradd --system nobody-at-all), or leave --socket-user out`, req)
+	req.Socket.User, req.Socket.Group = "alice", "nobody-at-all"
+	b.refuses(`--socket-group: there is no group "nobody-at-all": make one (sudo groupadd --system nobody-at-all), or leave --socket-group out`, req)
+	req.Socket.Group = "0"
+	if _, err := b.Plan(t.Context(), req); err != nil {
+		t.Error(err)
+	}
+	req.Socket.Group = "nobody-at-all"
+	if _, err := b.Generate(req, 257); err != nil {
+		t.Errorf("for another machine: %v", err)
 	}
 }

@@ -74,6 +74,9 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 	if err := p.checkFiles(req); err != nil {
 		return nil, err
 	}
+	if err := m.checkSocketOwner(req); err != nil {
+		return nil, err
+	}
 	return p, m.render(p, req)
 }
 
