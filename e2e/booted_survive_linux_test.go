@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,7 +115,7 @@ func (s *survivor) end(what string) {
 type echo struct {
 	cancel context.CancelFunc
 	done   chan error
-	count  int
+	count  atomic.Int64
 }
 
 func (h *host) openEcho() *echo {
@@ -142,17 +143,17 @@ func (h *host) openEcho() *echo {
 	go func() { // ends with cancel, or with the connection
 		defer c.Close()
 		for ctx.Err() == nil {
-			message := fmt.Sprintf("message %d\n", e.count)
+			message := fmt.Sprintf("message %d\n", e.count.Load())
 			if _, err := io.WriteString(c, message); err != nil {
 				e.done <- err
 				return
 			}
 			got, err := in.ReadString('\n')
 			if err != nil || got != message {
-				e.done <- fmt.Errorf("after %d messages: %q, %w", e.count, got, err)
+				e.done <- fmt.Errorf("after %d messages: %q, %w", e.count.Load(), got, err)
 				return
 			}
-			e.count++
+			e.count.Add(1)
 		}
 		e.done <- nil
 	}()
@@ -166,7 +167,7 @@ func (e *echo) end(t *testing.T) int {
 	if err := <-e.done; err != nil {
 		t.Errorf("a WebSocket was cut: %v", err)
 	}
-	return e.count
+	return int(e.count.Load())
 }
 
 // ticks fails the test if a worker's counting has a gap in the journal.

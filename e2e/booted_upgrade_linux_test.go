@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rondokit/rondo/e2e/machine"
 	"github.com/rondokit/rondo/master"
@@ -175,11 +173,7 @@ func (s *survivor) upgradeOtherwise(next string) {
 	}
 	s.put(rondo(s.t))
 	s.Must("kill", "-USR2", strconv.Itoa(before.PID))
-	for range s.untilAnswered() {
-		if s.upgraded().Version == before.Version {
-			break
-		}
-	}
+	s.until("upgraded by SIGUSR2", func(st master.Status) bool { return st.Version == before.Version })
 	s.put(next)
 	for line := range strings.Lines(s.Must("sh", "-c", "for i in 1 2 3 4; do rondo upgrade app 2>&1 & done; wait")) {
 		switch line = strings.TrimSpace(line); {
@@ -191,20 +185,6 @@ func (s *survivor) upgradeOtherwise(next string) {
 		}
 	}
 	s.sameMaster(before, nextBuild.version)
-}
-
-// untilAnswered makes requests, for as long as may be.
-func (h *host) untilAnswered() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		limit := time.Now().Add(patience)
-		for i := 0; time.Now().Before(limit); i++ {
-			h.get("tcp", "127.0.0.1:8080")
-			if !yield(i) {
-				return
-			}
-		}
-		h.t.Fatal("not in time")
-	}
 }
 
 // looksForFaults has the service look for faults.

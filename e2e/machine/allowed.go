@@ -134,6 +134,20 @@ var allowed = []allowance{
 		reason:     "the same, as the manager tells it besides",
 	},
 	{
+		name:       "socket not opened beside the service",
+		identifier: "systemd",
+		message: `^app\.socket: Socket unit configuration has changed while unit has been running, and some socket file descriptors have not been opened yet\. ` +
+			`The socket unit is not fully functional until restarted\.$`,
+		reason: "a drop-in of the test adds an address to a socket that listens",
+	},
+	{
+		name:       "nobody listens on more",
+		identifier: "app",
+		message: `^no worker listens on it: its connections wait for ever; map it with --listen, or remove it from the socket unit ` +
+			`listener=app\.socket@127\.0\.0\.1:\d+ listen="fd:app\.socket=\d+"$`,
+		reason: "a drop-in of the test adds an address that NAME.toml does not map",
+	},
+	{
 		name:       "socket fails for it",
 		identifier: "systemd",
 		message:    `^app\.socket: Failed to listen on sockets: Input/output error$`,
@@ -329,6 +343,78 @@ var allowed = []allowance{
 		reason:     "the test kills a worker together with the master",
 	},
 	{
+		name:       "state does not begin as one",
+		identifier: "app",
+		message:    `^the state of the last master is refused: its workers finish what they hold, and are replaced err="state: damaged: it does not begin as a state does"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "state's header damaged",
+		identifier: "app",
+		message:    `^the state of the last master is refused: its workers finish what they hold, and are replaced err="state: damaged: its header does not match its checksum"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "state's record damaged",
+		identifier: "app",
+		message:    `^the state of the last master is refused: its workers finish what they hold, and are replaced err="state: damaged: the record does not match its checksum"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "state of no slot",
+		identifier: "app",
+		message:    `^the state of the last master is refused: its workers finish what they hold, and are replaced err="state: damaged: the record names a slot that is none"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "state of failed starts",
+		identifier: "app",
+		message:    `^the state of the last master is refused: its workers finish what they hold, and are replaced err="\d+ starts with it have failed"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker's header damaged",
+		identifier: "app",
+		message:    `^the state of a worker is refused worker=\d+ err="state: damaged: its header does not match its checksum"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker's record damaged",
+		identifier: "app",
+		message:    `^the state of a worker is refused worker=\d+ err="state: damaged: the record does not match its checksum"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker of no slot",
+		identifier: "app",
+		message:    `^the state of a worker is refused worker=\d+ err="state: damaged: the record names a slot that is none"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker's numbers damaged",
+		identifier: "app",
+		message:    `^the state of a worker is refused worker=\d+ err="state: damaged: its numbers are none"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker with a slot not known",
+		identifier: "app",
+		message:    `^what is known of a worker cannot be read: it finishes what it holds, and is replaced worker=\d+ slot=\d+ pid=\d+ generation=\d+$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker's line damaged",
+		identifier: "app",
+		message:    `^worker misbehaved on its channel worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="sent a line that is not JSON: \\"U\{\\\\\\"cmd\\\\\\":\\\\\\"NODE_HANDLE_ACK\\\\\\"\}\\""$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "worker's line dropped",
+		identifier: "app",
+		message:    `^worker misbehaved on its channel worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="sent a message of more than \d+ bytes \(max-message\), dropped"$`,
+		reason:     "the test flips bytes of the state",
+	},
+	{
 		name:       "accepted ones lost",
 		identifier: "app",
 		message:    `^connections lost that the last master had accepted and not handed over held=\d+$`,
@@ -381,6 +467,32 @@ var allowed = []allowance{
 		identifier: "app",
 		message:    `^upgrade failed; the version before serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-next gave up: panic: fault: at before ready"$`,
 		reason:     "the test upgrades to a version that panics",
+	},
+	{
+		name:       "restart not known",
+		identifier: "app",
+		message: `^systemd-stop: whether this is a restart is not known, so the service drains as for a stop: ` +
+			`no answer from systemd at /run/systemd/private: dial unix /run/systemd/private: connect: connection refused, ` +
+			`nor over the system bus: dial unix /var/run/dbus/system_bus_socket: connect: connection refused$`,
+		reason: "the test keeps systemd-stop from asking systemd",
+	},
+	{
+		name:       "state of another format",
+		identifier: "app",
+		message:    `^the state of the last master is refused: its workers finish what they hold, and are replaced err="state of format \d+, this version reads format \d+"$`,
+		reason:     "the test has a version take over that keeps its state in another form",
+	},
+	{
+		name:       "worker of another format",
+		identifier: "app",
+		message:    `^the state of a worker is refused worker=\d+ err="state of format \d+, this version reads format \d+"$`,
+		reason:     "the same, of each worker",
+	},
+	{
+		name:       "worker not known",
+		identifier: "app",
+		message:    `^what is known of a worker cannot be read: it finishes what it holds, and is replaced worker=\d+ slot=-\d+ pid=\d+ generation=\d+$`,
+		reason:     "the same, of what becomes of each worker",
 	},
 	{
 		name:       "planted",
