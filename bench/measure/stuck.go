@@ -29,7 +29,10 @@ func allWork(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
 		return nil, err
 	}
 	got, err := b.loaded(ctx, load.PerRequest, r)
-	return Values{"rate": got.Rate()}, err
+	if err != nil {
+		return nil, err
+	}
+	return Values{"rate": got.Rate()}, nil
 }
 
 func oneIsStuck(ctx context.Context, b *Bench, r *side.Running) (v Values, err error) {
