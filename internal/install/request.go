@@ -74,10 +74,10 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 	if err := p.checkFiles(req); err != nil {
 		return nil, err
 	}
-	if err := m.checkSocketOwner(req); err != nil {
+	if err := m.render(p, req); err != nil {
 		return nil, err
 	}
-	return p, m.render(p, req)
+	return p, m.checkSocketOwner(req)
 }
 
 const oldest = 252
