@@ -308,7 +308,7 @@ func (a *applying) start(ctx context.Context, name string) error {
 	for _, unit := range a.all() {
 		u, looked := a.Manager.Unit(ctx, unit) // not failed, if it is about to be tried again
 		if looked == nil && (u.Active == "failed" || u.Result != "" && u.Result != "success") {
-			err = fmt.Errorf("%w; %s: %s", err, unit, a.failure(u, a.App))
+			err = fmt.Errorf("%w; %s: %s", err, unit, a.failure(ctx, u, a.App))
 		}
 	}
 	return err

@@ -17,7 +17,7 @@ import (
 
 // blocked gives a listener that a socket unit cannot open, and why; or no error, if
 // nothing is in the way, or known to be.
-func (m *Machine) blocked(u systemd.Unit, app units.App) (units.Listener, error) {
+func (m *Machine) blocked(ctx context.Context, u systemd.Unit, app units.App) (units.Listener, error) {
 	if filepath.Ext(u.Name) != ".socket" {
 		return units.Listener{}, nil
 	}
@@ -25,7 +25,7 @@ func (m *Machine) blocked(u systemd.Unit, app units.App) (units.Listener, error)
 		if !opens(u, l) {
 			continue
 		}
-		if err := m.unopened(l); err != nil {
+		if err := m.unopened(ctx, l); err != nil {
 			return l, errors.New(strings.TrimPrefix(err.Error(), "--listen "))
 		}
 	}
@@ -50,7 +50,7 @@ func opens(u systemd.Unit, l units.Listener) bool {
 // inTheWay is blocked, but by others than the app's own service, which may have the
 // sockets of a unit that was stopped under it.
 func (e *examination) inTheWay(ctx context.Context, u systemd.Unit) (units.Listener, error) {
-	l, err := e.blocked(u, e.app)
+	l, err := e.blocked(ctx, u, e.app)
 	if err == nil || l.Kind != settings.KindTCP {
 		return l, err
 	}
@@ -95,8 +95,8 @@ func (e *examination) leave(ctx context.Context, port int, who string) string {
 	}
 	unit, err := e.Manager.UnitOf(ctx, pid)
 	switch {
-	case err == nil && unit == "init.scope": // the manager itself
-		if socket := e.socketOn(ctx, port); socket != "" {
+	case err == nil && unit == managers:
+		if socket := e.socketOn(ctx, port).Name; socket != "" {
 			return e.systemctl("stop", socket)
 		}
 		return ""
@@ -108,15 +108,15 @@ func (e *examination) leave(ctx context.Context, port int, who string) string {
 	return e.root(fmt.Sprintf("kill %d && tail --pid=%d -s 0.1 -f /dev/null", pid, pid))
 }
 
-// socketOn is the unit that listens on a port, or nothing.
-func (e *examination) socketOn(ctx context.Context, port int) string {
-	list, _ := e.Manager.Listening(ctx) // none is found, then
+// socketOn is the unit that listens on a port, or one without a name.
+func (m *Machine) socketOn(ctx context.Context, port int) systemd.Unit {
+	list, _ := m.Manager.Listening(ctx) // none is found, then
 	for _, u := range list {
 		for _, l := range u.Listen {
 			if at, err := parseAddress(l.Address); err == nil && l.Kind == "Stream" && int(at.Port()) == port {
-				return u.Name
+				return u
 			}
 		}
 	}
-	return ""
+	return systemd.Unit{}
 }

@@ -100,8 +100,9 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			b.fails("app.socket", "resources", "")
 			b.manager.unitOf, b.manager.also["a.socket"] = "init.scope", other
 			other.Listen = []systemd.Listen{{Kind: "Stream", Address: "/run/x"}, {Kind: "Stream", Address: "127.0.0.1:" + port}}
+			other.Triggers = []string{"b.service"}
 			b.manager.also["b.socket"] = other
-		}, "app.socket failed: " + taken + " -> sudo systemctl stop b.socket && sudo systemctl restart app.socket"},
+		}, "app.socket failed: 127.0.0.1:" + port + "=3000: the port is taken by b.socket, which is of b.service -> sudo systemctl stop b.socket && sudo systemctl restart app.socket"},
 		{"port taken by the manager, who knows where", func(b *bench) {
 			b.takes(port)
 			b.fails("app.socket", "resources", "")

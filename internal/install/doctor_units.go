@@ -59,7 +59,7 @@ func (e *examination) sockets(ctx context.Context) {
 		}
 		switch {
 		case u.Active == "failed":
-			e.wrong(e.clearing(ctx, u, e.systemctl("restart", name)), "%s failed: %s%s", name, e.failure(u, e.app), e.kept(ctx, u))
+			e.wrong(e.clearing(ctx, u, e.systemctl("restart", name)), "%s failed: %s%s", name, e.failure(ctx, u, e.app), e.kept(ctx, u))
 		case inactive(u) && u.FileState == "enabled":
 			e.wrong(e.clearing(ctx, u, start), "%s is enabled and does not listen%s", name, e.kept(ctx, u))
 		case inactive(u):
@@ -92,10 +92,10 @@ func (e *examination) loaded(u systemd.Unit) {
 }
 
 // failure is why a unit failed, in words.
-func (m *Machine) failure(u systemd.Unit, app units.App) string {
+func (m *Machine) failure(ctx context.Context, u systemd.Unit, app units.App) string {
 	switch u.Result {
 	case "resources":
-		if _, err := m.blocked(u, app); err != nil {
+		if _, err := m.blocked(ctx, u, app); err != nil {
 			return err.Error()
 		}
 		return "it could not open what it listens on: see " + m.journal(u.Name)
@@ -132,7 +132,7 @@ func (e *examination) service(ctx context.Context) {
 		u.Active == "deactivating" && u.Result != "success"
 	switch {
 	case u.Active == "failed" && !again:
-		e.wrong(e.journal(name)+" && "+e.systemctl("restart", name), "%s failed: %s", name, e.failure(u, e.app))
+		e.wrong(e.journal(name)+" && "+e.systemctl("restart", name), "%s failed: %s", name, e.failure(ctx, u, e.app))
 	case len(e.have.sockets) == 0 && inactive(u):
 		e.wrong(e.systemctl("start", name), "%s does not run, and no socket starts it", name)
 	case len(e.have.sockets) == 0 && u.FileState == "disabled":

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,7 @@ import (
 )
 
 // free says which of the plan's new addresses somebody else has.
-func (m *Machine) free(p *Plan, have *present) error {
+func (m *Machine) free(ctx context.Context, p *Plan, have *present) error {
 	old, _ := have.app() // an unreadable record has no addresses
 	own := make(map[string]bool)
 	for _, l := range old.Listeners {
@@ -31,7 +32,7 @@ func (m *Machine) free(p *Plan, have *present) error {
 	var errs []error
 	for _, l := range p.App.Listeners {
 		if !own[socketOf(l)] {
-			errs = append(errs, taken(l))
+			errs = append(errs, m.taken(ctx, l))
 		}
 	}
 	return errors.Join(errs...)
@@ -45,17 +46,17 @@ func socketOf(l units.Listener) string {
 
 // taken says who listens where l is to, by trying it. A socket unit would fail for
 // a port; a path the manager would take from whoever has it.
-func taken(l units.Listener) error {
+func (m *Machine) taken(ctx context.Context, l units.Listener) error {
 	switch {
 	case l.Kind == settings.KindTCP:
-		return takenPort(l)
+		return m.takenPort(ctx, l)
 	case l.Kind == settings.KindUnix && strings.HasPrefix(l.Path, "/"):
 		return takenPath(l.Path)
 	}
 	return nil
 }
 
-func takenPort(l units.Listener) error {
+func (m *Machine) takenPort(ctx context.Context, l units.Listener) error {
 	network, address := "tcp", ":"+strconv.Itoa(int(l.Port))
 	if l.IP.IsValid() {
 		network, address = "tcp4", netip.AddrPortFrom(l.IP.Unmap(), l.Port).String()
@@ -69,21 +70,29 @@ func takenPort(l units.Listener) error {
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--listen %s: the port is taken%s", l, holder(int(l.Port)))
+		return fmt.Errorf("--listen %s: the port is taken%s", l, m.holder(ctx, int(l.Port)))
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("--listen %s: ports below the system's limit need root: use a higher one, or the system's manager (sudo rondo install, without --user)", l)
 	}
 	return nil // an address that the machine has not got yet, which FreeBind= is for
 }
 
-// holder is " by whom" that is known.
-func holder(port int) string {
+// holder is " by whom" that is known: of the manager the unit.
+func (m *Machine) holder(ctx context.Context, port int) string {
 	who := sys.PortHolder(port)
 	if who == "" {
 		return ""
 	}
+	if unit, err := m.Manager.UnitOf(ctx, sys.PortHolderPID(port)); err == nil && unit == managers {
+		if socket := m.socketOn(ctx, port); socket.Name != "" {
+			return " by " + socket.Name + ", which is of " + strings.Join(socket.Triggers, ", ")
+		}
+	}
 	return " by " + who
 }
+
+// managers is the unit that the manager's own process is of.
+const managers = "init.scope"
 
 func takenPath(path string) error {
 	info, err := os.Lstat(path)
@@ -103,8 +112,8 @@ func takenPath(path string) error {
 
 // unopened says why the manager could not open l, by opening it, or nil if that is
 // not known. What is made for it goes again.
-func (m *Machine) unopened(l units.Listener) error {
-	if err := taken(l); err != nil {
+func (m *Machine) unopened(ctx context.Context, l units.Listener) error {
+	if err := m.taken(ctx, l); err != nil {
 		return err
 	}
 	mayAsManager := m.user() || os.Geteuid() == 0

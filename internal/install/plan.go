@@ -88,7 +88,7 @@ func (m *Machine) Plan(ctx context.Context, req Request) (*Plan, error) {
 	if err := m.look(ctx, p, have); err != nil {
 		return nil, err
 	}
-	return p, m.free(p, have)
+	return p, m.free(ctx, p, have)
 }
 
 func (p *proposal) trial() Trial {

@@ -22,6 +22,7 @@ type Unit struct {
 	Restarts    int       // of a service, by the manager itself
 	Since       time.Time // Active or Sub changed
 	ActiveSince time.Time // it became active; zero if it never did
+	Triggers    []string  // of a socket: what it starts
 	Invocation  string    // of its last start, or of the one under way
 	Listen      []Listen  // of a socket
 	FDName      string    // of a socket: what its descriptors are called
@@ -58,6 +59,7 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	id, _ := p["InvocationID"].([]byte)
 	u.Invocation = hex.EncodeToString(id)
 	u.DropIns, _ = p["DropInPaths"].([]string)
+	u.Triggers, _ = p["Triggers"].([]string)
 	u.NeedsReload, _ = p["NeedDaemonReload"].(bool)
 	if why, ok := p["LoadError"].([]any); ok && len(why) == 2 {
 		u.LoadError = str(why[1])
