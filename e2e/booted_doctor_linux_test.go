@@ -132,16 +132,16 @@ func TestDoctorFreesAPortAndHasTheSocketListen(t *testing.T) {
 				if err := process.Wait(); err == nil {
 					t.Error("the other process has ended by itself")
 				}
-			}, "node"},
+			}, `node \(pid \d+\)`},
 			{func() {
 				h.Must("systemd-run", "--unit=taker", "--property=Type=exec", "node", "/srv/other.js")
 				h.AwaitEntry(machine.Filter{Unit: "taker.service"}, func(e machine.Entry) bool { return e.Message == "listens" })
-			}, func() { h.is("taker.service", "inactive") }, "node"},
-			{func() { h.Must("systemctl", "start", "other.socket") }, func() { h.is("other.socket", "inactive") }, "systemd"},
+			}, func() { h.is("taker.service", "inactive") }, `node \(pid \d+\)`},
+			{func() { h.Must("systemctl", "start", "other.socket") }, func() { h.is("other.socket", "inactive") }, `other\.socket, which is of other\.service`},
 		} {
 			h.Must("systemctl", "stop", "app.socket")
 			other.take()
-			taken := `8080=3000: the port is taken by ` + other.who + ` \(pid \d+\)`
+			taken := `8080=3000: the port is taken by ` + other.who
 			h.finds(`app\.socket is enabled and does not listen: ` + taken)
 			if out, err := h.Systemctl("start", "app.socket"); err == nil {
 				t.Fatalf("app.socket listens: %s", out)
@@ -159,6 +159,17 @@ func TestDoctorFreesAPortAndHasTheSocketListen(t *testing.T) {
 		h.is("app.service", "active")
 		h.mended("", `app\.socket is enabled and does not listen`)
 		h.get("tcp", "127.0.0.1:8080")
+
+		// A drop-in adds an address, which the manager does not open beside the service.
+		h.started()
+		h.Expect("socket not opened beside the service")
+		h.Expect("nobody listens on more")
+		h.WriteFile("/etc/systemd/system/app.socket.d/more.conf", 0o644, "[Socket]\nListenStream=127.0.0.1:9091\n")
+		h.Must("systemctl", "daemon-reload")
+		h.obey("", h.finds(`app\.socket is active and does not listen on 127\.0\.0\.1:9091: .*`)...)
+		h.get("tcp", "127.0.0.1:8080")
+		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool { return strings.HasPrefix(e.Message, "no worker listens on it: ") })
+		h.finds(`no worker listens on 127\.0\.0\.1:9091 \(app\.socket\), .*`)
 	})
 }
 
@@ -174,7 +185,7 @@ func TestDoctorMendsUnitsAndSettings(t *testing.T) {
 		h.edit("app.service", "OOMPolicy=continue", "OOMPolicy=stop")
 		h.edit("app.socket", "Backlog=4096", "Backlog=77")
 		h.mended("", `/etc/systemd/system/app\.socket was edited: .*`, `/etc/systemd/system/app\.service was edited: .*`,
-			`the files of app\.socket changed since the manager read them`, `the files of app\.service changed since the manager read them`)
+			`the files of app\.socket changed since the manager read them; the files of app\.service changed since the manager read them`)
 
 		// The program is gone: before the first start, and while it runs.
 		h.Must("mv", "/srv/app/server.js", "/srv/app/other.js")

@@ -279,6 +279,7 @@ func TestBrokenDeployFailsTheReloadAndServesOn(t *testing.T) {
 		}
 		stop()
 		h.program(ledgerServer(t, "3000"))
+		h.mended("", `the last reload of app\.service failed, and its workers are the ones of before: .*exited with code 7.*`)
 		h.Must("systemctl", "reload", "app.service")
 	})
 }

@@ -89,6 +89,15 @@ func TestRefusedInstallLeavesNothing(t *testing.T) {
 			t.Errorf("answer %q, want hello", got)
 		}
 		h.started()
+
+		// Also of a socket whose file is gone, and which the manager has still.
+		h.Expect("socket without its file")
+		h.Must("rm", "/etc/systemd/system/app.socket")
+		h.Must("systemctl", "daemon-reload")
+		h.Must("rondo", "uninstall", "app")
+		if left := h.traces(); left != "" {
+			t.Errorf("an uninstall leaves\n%s", left)
+		}
 	})
 }
 
