@@ -145,7 +145,6 @@ type restarting struct {
 
 func (h *host) restarting() *restarting {
 	h.t.Helper()
-	h.expectFound()
 	h.deploy(0)
 	h.install("--listen", "8080=3000", "--workers", "2", "--drain-timeout", "2m", "--max-draining", "4")
 	h.get("tcp", "127.0.0.1:8080")
@@ -228,6 +227,7 @@ func (r *restarting) replaced(before, st master.Status, workers int) {
 func TestRestartsLoseNothing(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
 		programs := []string{nextBuild.path(t), rondo(t)}
+		h.expectFound()
 		r := h.restarting()
 		r.waiter = h.waits()
 		stop := h.loads()
@@ -266,6 +266,7 @@ func (h *host) withoutSockets(paths ...string) {
 
 func TestRestartsInTrouble(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
+		h.expectFound()
 		r := h.restarting()
 		r.waiter = h.waits()
 		stop := h.loads()
@@ -345,6 +346,7 @@ func (r *restarting) withoutAnswer() {
 // another form, by a restart, and back by a kill.
 func TestStateOfAnotherFormatIsNotRead(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
+		h.expectFound()
 		h.Expect("state of another format")
 		h.Expect("worker of another format")
 		h.Expect("worker not known")

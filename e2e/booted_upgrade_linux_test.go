@@ -277,3 +277,57 @@ func (s *survivor) killsInUpgrades() {
 		s.same(fault)
 	}
 }
+
+// TestUpgradesInAReloadGoOnWithIt upgrades while new workers do not get ready yet.
+func TestUpgradesInAReloadGoOnWithIt(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		programs := []string{nextBuild.path(t), rondo(t)}
+		r := h.restarting()
+		h.program(strings.Replace(ending+surviving(t, "3000"), "server.listen(3000);",
+			"(function begin() { require('fs').existsSync('/srv/app/hold') ? setTimeout(begin, 20) : server.listen(3000); })();", 1))
+		h.Must("systemctl", "reload", "app.service")
+		stop := h.loads()
+		for i, command := range [][]string{{"rondo", "reload", "app"}, {"systemctl", "reload", "app.service"}} {
+			before := h.status()
+			h.Must("touch", "/srv/app/hold")
+			reload := h.Start(machine.Command{Args: command})
+			h.until("reloading", func(st master.Status) bool { return st.State == "reloading" && len(st.Workers) > 2 })
+			h.put(programs[i])
+			if out, err := h.rondo("upgrade", "app"); err != nil {
+				t.Errorf("an upgrade in %v: %q, %v", command, out, err)
+			}
+			st := h.status()
+			if st.PID != before.PID || st.Version == before.Version || st.State != "reloading" || st.Generation != before.Generation {
+				t.Errorf("after an upgrade in %v: %+v, before %+v", command, st, before)
+			}
+			h.Must("rm", "/srv/app/hold")
+			if err := reload.Wait(); err != nil {
+				t.Errorf("%v, with an upgrade in it: %v", command, err)
+			}
+			if st = h.status(); st.Generation != before.Generation+1 || st.Reload.State != "done" {
+				t.Errorf("after %v, with an upgrade in it: %+v", command, st)
+			}
+		}
+		sum := stop()
+		told(t, "2 upgrades in reloads: %d requests, %d answered, %d lost, %d closed-idle", sum.Requests, sum.Answered, sum.Lost, sum.ClosedIdle)
+		h.is("app.service", "active")
+		r.stopsInAnUpgrade()
+	})
+}
+
+// stopsInAnUpgrade stops the service while one program takes the place of another, again
+// and again: it drains, and the next connection starts it.
+func (r *restarting) stopsInAnUpgrade() {
+	r.t.Helper()
+	for i := range max(3, count(30)) {
+		stop := r.loads()
+		upgrade := r.Start(machine.Command{Args: []string{"rondo", "upgrade", "app"}})
+		for range i % 8 {
+			r.get("tcp", "127.0.0.1:8080")
+		}
+		r.Must("systemctl", "stop", "app.service")
+		r.started() // by the next connection
+		stop()
+		_ = upgrade.Wait() // which may have met nobody
+	}
+}

@@ -159,14 +159,19 @@ func (m *Master) ask(ctx context.Context, f func(l *loop, answer chan<- error)) 
 	case err := <-answer:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	case <-m.done:
-		select {
-		case err := <-answer:
-			return err
-		default:
-			return ErrStopped
-		}
+	}
+	// Of several at once the answer counts most, and then that there will be none.
+	select {
+	case err := <-answer:
+		return err
+	default:
+	}
+	select {
+	case <-m.done:
+		return ErrStopped
+	default:
+		return context.Cause(ctx)
 	}
 }
 

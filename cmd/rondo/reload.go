@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rondokit/rondo/internal/control"
+	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/master"
 )
 
@@ -47,24 +48,24 @@ func replaceWorkers(ctx context.Context, c *control.Caller) (after master.Status
 	if err := c.Status(ctx, &before); err != nil {
 		return after, err
 	}
-	ask := c.Reload
-	managed := os.Getenv("MAINPID") == strconv.Itoa(before.PID) // as the ExecReload= of its service
-	if managed {
+	ask, ended := c.Reload, func() bool { return false }
+	if os.Getenv("MAINPID") == strconv.Itoa(before.PID) { // as the ExecReload= of its service
 		ask = c.ManagedReload
+		main, err := sys.OpenHandle(before.PID)
+		if err == nil {
+			defer main.Close()
+		}
+		ended = func() bool { return err != nil || main.Ended() }
 	}
 	if err = ask(ctx); err == nil {
 		if err = c.Status(ctx, &after); err == nil {
 			return after, nil
 		}
 	}
-	switch {
-	case control.Refused(err):
+	if control.Refused(err) {
 		return after, err
-	case managed: // systemd waits for this command before it starts the next master
-		return after, fmt.Errorf("%w: the next one goes on with it, or it has to be asked for again: see rondo status %s", err, before.Name)
-	default:
-		return underTheNext(ctx, c, before, err)
 	}
+	return underTheNext(ctx, c, before, err, ended)
 }
 
 const (
@@ -75,9 +76,13 @@ const (
 )
 
 // underTheNext tells how a reload ended whose master has left, for the reason why: the
-// next one goes on with it, if it had begun.
-func underTheNext(ctx context.Context, c *control.Caller, before master.Status, why error) (after master.Status, err error) {
+// next one goes on with it, if it had begun. When the process of the service has ended
+// there is none before this command ends, for which systemd waits.
+func underTheNext(ctx context.Context, c *control.Caller, before master.Status, why error, ended func() bool) (after master.Status, err error) {
 	for heard := time.Now(); time.Since(heard) < nextPatience && ctx.Err() == nil; wait(ctx, reloadAgain) {
+		if ended() {
+			return after, fmt.Errorf("%w: the next one goes on with it, or it has to be asked for again: see rondo status %s", why, before.Name)
+		}
 		after = master.Status{}
 		if err = c.Status(ctx, &after); err != nil {
 			continue // between the two

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -125,13 +126,28 @@ func TestAReloadIsFollowedUnderTheNextMaster(t *testing.T) {
 
 // Systemd waits for its ExecReload= before it starts the next master.
 func TestAReloadBySystemdDoesNotWaitForTheNextMaster(t *testing.T) {
-	t.Setenv("MAINPID", strconv.Itoa(7))
-	d, _, err := reloadUnder(t, 7, false)
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MAINPID", strconv.Itoa(ended.Process.Pid))
+	d, _, err := reloadUnder(t, ended.Process.Pid, false)
 	if err == nil || !strings.HasSuffix(err.Error(), "the master ended before it answered: the next one goes on with it, or it has to be asked for again: see rondo status app") {
 		t.Errorf("the reload = %v", err)
 	}
 	if !d.managed {
 		t.Error("the master was not told that the manager knows")
+	}
+}
+
+func TestAReloadBySystemdIsFollowedThroughAnUpgrade(t *testing.T) {
+	self := os.Getpid() // which does not end
+	t.Setenv("MAINPID", strconv.Itoa(self))
+	d, after, err := reloadUnder(t, self, false,
+		master.Status{PID: self, Adopted: 1, Generation: 3, State: "reloading", Reload: &master.Reload{State: "running"}},
+		master.Status{PID: self, Adopted: 1, Generation: 4, State: "ready", Reload: ended("done", "")})
+	if err != nil || after.Generation != 4 || !d.managed {
+		t.Errorf("the reload = %+v, %v", after, err)
 	}
 }
 

@@ -17,5 +17,12 @@ func (h *Handle) Signal(sig syscall.Signal) error { return h.signal(sig) }
 // it. If ctx ends first it returns ctx's cause.
 func (h *Handle) Wait(ctx context.Context) error { return h.wait(ctx) }
 
+// Ended tells whether the process has ended.
+func (h *Handle) Ended() bool {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return h.Wait(now) == nil
+}
+
 // Close frees the Handle. Nothing may use it after.
 func (h *Handle) Close() { h.close() }
