@@ -168,6 +168,7 @@ func (a *adoption) key(w *worker, r *keyRecord) {
 	if r.Query == nil {
 		return
 	}
+	r.Query.Data = nil // of which JSON makes null
 	name := handleName(r.Query)
 	h := a.t.handles[name]
 	if h == nil {
@@ -188,20 +189,19 @@ func (a *adoption) key(w *worker, r *keyRecord) {
 
 // handle gives what a key is to be served from: what its query would get now, so that
 // a socket that was added is served; but for a query by number, which a unit may count
-// differently now, for one that we opened a listener for, and for one that matches
-// nothing, the same as before. Who asks from now on shares it, unless that gets another.
+// differently now, and for one that matches nothing, the same as before. Who asks from
+// now on shares it, unless that gets another.
 func (a *adoption) handle(name string, r *keyRecord) *handle {
 	found, err := match(a.t.listeners, r.Query)
 	if err != nil {
 		found = nil
 	}
-	h := &handle{name: name, listeners: a.named(r.Listeners), bound: r.Bound}
-	if len(found) > 0 && r.Query.FD < 0 && !r.Bound {
+	h := &handle{name: name, listeners: a.named(r.Listeners)}
+	if len(found) > 0 && r.Query.FD < 0 {
 		h.listeners = found
 	}
 	switch {
 	case len(h.listeners) == 0:
-		h.bound = false
 		if !a.said[name] {
 			a.said[name] = true
 			a.t.log.Warn("the socket that workers listen on was not passed again: they get no connections from it; reload makes them ask for what there is",

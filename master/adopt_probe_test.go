@@ -261,6 +261,15 @@ func TestDeadlinesThatPassedMeanwhile(t *testing.T) {
 			set:  func(s *stage) { s.turn(event{kind: evScale, n: 3}); s.online(s.newest(), 0) },
 			then: time.Minute, later: []string{"signal 3 SIGTERM", "spawn 4 slot 2 generation 1"},
 		}, {
+			name: "start-timeout, before", after: time.Second,
+			set: func(s *stage) {
+				s.turn(event{kind: evScale, n: 3})
+				s.online(s.newest(), 0)
+				s.pass(time.Minute)
+				s.turn(event{kind: evScale, n: 2})
+			},
+			then: 4 * time.Second, later: []string{"signal 3 SIGKILL"},
+		}, {
 			name: "the next start of a slot", after: time.Minute,
 			set: func(s *stage) { s.dies(s.peers[2]) },
 			did: []string{"spawn 3 slot 1 generation 1"},

@@ -266,15 +266,17 @@ func (s *stage) checkChannel(what string, text []byte, fresh *channelRecord) {
 	}
 }
 
-// checkAdopted fails the test unless the table is what the records say.
-func (s *stage) checkAdopted(r *tableRecord, a aftermath) {
+// checkAdopted fails the test unless the table is what the records say, and what the
+// last one was; nil when that had not come to save.
+func (s *stage) checkAdopted(r *tableRecord, a aftermath, was *table) {
 	s.tb.Helper()
 	for id, w := range s.t.workers {
 		m := s.mem.workers[id]
 		if m == nil {
 			continue
 		}
-		m.moved = m.moved || a.sockets != nil || w.slot.index < 0
+		tooMuch := w.found != nil && w.found.record != nil && w.found.record.TooMuch
+		m.moved = m.moved || a.sockets != nil || w.slot.index < 0 || tooMuch
 		for _, k := range w.keys {
 			m.moved = m.moved || len(k.handle.listeners) == 0
 		}
@@ -289,8 +291,20 @@ func (s *stage) checkAdopted(r *tableRecord, a aftermath) {
 	}
 	of := s.t.identities()
 	for id, w := range s.t.workers {
-		if v := w.found; v != nil && v.record != nil && !s.mem.workers[id].moved {
-			s.checkChannel("adopted", s.mem.workers[id].record, w.record(of))
+		v := w.found
+		if v == nil || v.record == nil || s.mem.workers[id].moved {
+			continue
+		}
+		s.checkChannel("adopted", s.mem.workers[id].record, w.record(of))
+		if was != nil && !was.workers[id].ended {
+			if got, want := portraitOf(w), portraitOf(was.workers[id]); got != want {
+				s.tb.Fatalf("adopted is\n%s\nand it was\n%s", got, want)
+			}
+		}
+	}
+	if was != nil {
+		if got, want := portrait(s.t), portrait(was); got != want {
+			s.tb.Fatalf("adopted is\n%s\nand it was\n%s", got, want)
 		}
 	}
 }

@@ -120,7 +120,11 @@ func (s *stage) crash(a aftermath) (lost int) {
 		s.mem.record = nil
 	}
 	s.reopen(was.listeners, a.sockets)
-	s.recall(a)
+	if s.killed || was.leaving { // it had not come to save, or the whole is stopped and its record is not
+		was = nil
+	}
+	s.killed = false
+	s.recall(a, was)
 	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
 		if p := s.peers[id]; p != nil && p.closed && s.t.workers[id] != nil {
 			s.turn(event{kind: evChannelEnd, worker: id})
@@ -190,7 +194,7 @@ func (s *stage) reopen(were []*listener, sockets func([]*listener) []*listener) 
 }
 
 // recall is loop.recall, and the begin of loop.run.
-func (s *stage) recall(a aftermath) {
+func (s *stage) recall(a aftermath, was *table) {
 	s.tb.Helper()
 	r := new(tableRecord)
 	if json.Unmarshal(s.mem.record, r) != nil {
@@ -198,13 +202,18 @@ func (s *stage) recall(a aftermath) {
 	}
 	alive := map[int]*survivor{}
 	for id, p := range s.peers {
+		if r != nil && !slices.ContainsFunc(r.Workers, func(life lifeRecord) bool { return life.ID == id }) {
+			delete(s.peers, id) // it has ended
+			delete(s.mem.workers, id)
+			continue
+		}
 		alive[id] = s.survivor(p, slices.Contains(a.unreadable, p))
 	}
 	if r != nil {
 		if err := s.t.adopt(r, alive); err != nil {
 			s.tb.Fatalf("adopt: %v", err)
 		}
-		s.checkAdopted(r, a)
+		s.checkAdopted(r, a, was)
 	}
 	for id, v := range alive {
 		if s.t.workers[id] == nil {

@@ -112,7 +112,6 @@ type keyRecord struct {
 	Asked     int64           `json:"asked"` // seq of the query
 	Query     *wire.Query     `json:"query"`
 	Listeners []string        `json:"listeners"` // identities
-	Bound     bool            `json:"bound,omitempty"`
 	Port      int             `json:"port"`
 	Listening bool            `json:"listening,omitempty"`
 	Data      json.RawMessage `json:"data,omitempty"` // secret
@@ -238,7 +237,7 @@ func (w *worker) record(of map[*listener]string) *channelRecord {
 	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
 		k := w.keys[name]
 		r.Keys = append(r.Keys, keyRecord{Asked: k.asked, Query: k.query, Listeners: identified(of, k.handle.listeners),
-			Bound: k.handle.bound, Port: k.port, Listening: k.listening, Data: k.handle.data})
+			Port: k.port, Listening: k.listening, Data: k.handle.data})
 	}
 	return r
 }
