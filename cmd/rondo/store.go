@@ -49,9 +49,9 @@ func newStore(ctx context.Context, n *notify.Notifier, t *teller, cfg *master.Co
 	}
 	if s.size == 0 { // systemd before 254 tells it nowhere else
 		var err error
-		if s.size, err = storeMax(ctx); err != nil {
-			s.log.Warn("how large the service manager's store is is not known, and it is not used: the workers end with the master when it is killed; "+
-				"let rondo install --refresh write the service", "err", err)
+		if s.size, err = storeMax(ctx); err != nil || s.size == 0 {
+			s.log.Error("the service manager tells of no store for this service: its workers end with the master when that is killed; "+
+				"set FileDescriptorStoreMax= of the service, or let rondo install --refresh write it", "need", s.need)
 			return nil
 		}
 	}
@@ -61,9 +61,6 @@ func newStore(ctx context.Context, n *notify.Notifier, t *teller, cfg *master.Co
 		}
 	}
 	s.complain()
-	if s.size == 0 {
-		return nil
-	}
 	return s
 }
 

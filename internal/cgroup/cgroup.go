@@ -77,6 +77,10 @@ func Unit() string { return unit() }
 // It fails in the root of all groups, which is no service's.
 func Leftovers(keep []int) ([]Process, error) { return leftovers(keep) }
 
+// Strangers is Leftovers for a service that this process is none of, whose control
+// group is at path, as systemd has it: all but keep and what belongs to those.
+func Strangers(path string, keep []int) ([]Process, error) { return strangers(path, keep) }
+
 // Kill sends SIGKILL to processes that Leftovers gave, and returns when all have
 // ended. One that has ended since then, or left the control group, is none of them,
 // also if its pid is used again. If ctx ends first the error names those that live.

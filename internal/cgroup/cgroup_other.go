@@ -14,4 +14,6 @@ func unit() string { return "" }
 
 func leftovers([]int) ([]Process, error) { return nil, errors.ErrUnsupported }
 
+func strangers(string, []int) ([]Process, error) { return nil, errors.ErrUnsupported }
+
 func kill(context.Context, []Process) error { return errors.ErrUnsupported }

@@ -70,6 +70,26 @@ func (v view) leftovers(keep []int) ([]Process, error) {
 	if !slices.Contains(pids, v.self) {
 		return nil, fmt.Errorf("control group %s does not hold this process", g.path)
 	}
+	return v.outside(pids, keep), nil
+}
+
+func strangers(path string, keep []int) ([]Process, error) { return here().strangers(path, keep) }
+
+func (v view) strangers(path string, keep []int) ([]Process, error) {
+	g, err := v.group(path)
+	if err != nil {
+		return nil, err
+	}
+	pids, err := g.procs()
+	if err != nil {
+		return nil, fmt.Errorf("processes of control group %s: %w", g.path, err)
+	}
+	keep = slices.DeleteFunc(slices.Clone(keep), func(pid int) bool { return pid <= 0 })
+	return v.outside(pids, keep), nil
+}
+
+// outside gives those of pids that are not of this run, nor of keep.
+func (v view) outside(pids, keep []int) []Process {
 	f := v.family(pids, keep)
 	var list []Process
 	for _, pid := range pids {
@@ -82,7 +102,7 @@ func (v view) leftovers(keep []int) ([]Process, error) {
 			list = append(list, Process{pid, st.comm, st.began})
 		}
 	}
-	return list, nil
+	return list
 }
 
 // family is who is not to be killed.

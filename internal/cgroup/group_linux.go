@@ -38,7 +38,11 @@ func (v view) own() (group, error) {
 	if err != nil {
 		return group{}, err
 	}
-	path = strings.TrimSuffix(path, "/.control")
+	return v.group(strings.TrimSuffix(path, "/.control"))
+}
+
+// group is the one at path, where its files are mounted.
+func (v view) group(path string) (group, error) {
 	mounts, err := os.ReadFile(filepath.Join(v.proc, "self/mountinfo"))
 	if err != nil {
 		return group{}, err

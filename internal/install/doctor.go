@@ -30,6 +30,7 @@ type examination struct {
 	version int // of systemd
 	have    *present
 	app     units.App
+	need    int // descriptors in the manager's store; 0: not known
 	units   map[string]systemd.Unit
 	found   []Finding
 	unread  []string // what a daemon-reload mends
@@ -153,6 +154,7 @@ func (e *examination) settings(ctx context.Context) {
 		e.wrong(e.edit(), "%v", err)
 		return
 	}
+	e.need = s.StoreSize()
 	p := &proposal{app: e.app, settings: s}
 	e.named(p.checkNamed())
 	err = p.findCommand(Request{Command: s.Command})

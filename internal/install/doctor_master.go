@@ -20,8 +20,9 @@ const answersIn = 3 * time.Second
 
 // status is what doctor reads of a master's.
 type status struct {
-	State  string `json:"state"`
-	Reload *struct {
+	Refused *string `json:"refused"`
+	State   string  `json:"state"`
+	Reload  *struct {
 		State string `json:"state"`
 		Error string `json:"error"`
 	} `json:"reload"`
@@ -31,13 +32,17 @@ type status struct {
 		Passed  bool   `json:"passed"`
 		Asked   *bool  `json:"asked"` // nil of an older rondo
 	} `json:"listeners"`
-	Workers []struct {
-		Slot     int    `json:"slot"`
-		State    string `json:"state"`
-		LastExit *struct {
-			Reason string `json:"reason"`
-		} `json:"last_exit"`
-	} `json:"workers"`
+	Workers []workerStatus `json:"workers"`
+}
+
+// workerStatus is of one worker, or of a slot without one.
+type workerStatus struct {
+	PID      int    `json:"pid"`
+	Slot     int    `json:"slot"`
+	State    string `json:"state"`
+	LastExit *struct {
+		Reason string `json:"reason"`
+	} `json:"last_exit"`
 }
 
 // master asks the master itself.
@@ -55,6 +60,7 @@ func (e *examination) master(ctx context.Context, u systemd.Unit) {
 		e.wrong(e.systemctl("restart", u.Name), "%s is active and does not answer: %v", u.Name, err)
 	case e.workers(u, s):
 		e.unserved(s)
+		e.survival(u, s)
 		if s.Reload != nil && s.Reload.State == "failed" {
 			e.wrong(e.journal(u.Name)+" && "+e.rondo("reload", e.name), "the last reload of %s failed, and its workers are the ones of before: %s", u.Name, s.Reload.Error)
 		}

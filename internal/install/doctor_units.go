@@ -142,8 +142,12 @@ func (e *examination) service(ctx context.Context) {
 	case u.Active == "activating":
 		e.fact("%s is starting: %s", name, u.Status)
 	}
-	if u.Active == "active" {
+	e.store(u)
+	switch {
+	case u.Active == "active":
 		e.master(ctx, u)
+	case u.Active == "inactive", u.Active == "failed" && !again:
+		e.leftovers(u)
 	}
 }
 

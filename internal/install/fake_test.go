@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,10 @@ func (f *fakeManager) Unit(_ context.Context, name string) (systemd.Unit, error)
 		}
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "FileDescriptorName="); ok {
 			u.FDName = v
+		}
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "FileDescriptorStoreMax="); ok {
+			u.StoreMax, _ = strconv.Atoi(v)
+			u.Stored = u.StoreMax
 		}
 	}
 	return u, nil

@@ -77,14 +77,14 @@ func TestAUnitIsRead(t *testing.T) {
 		"Listen":    godbus.MakeVariant([]struct{ Kind, Address string }{{"Stream", "[::]:80"}, {"Stream", "/run/x"}}),
 		"NRestarts": godbus.MakeVariant(uint32(3)), "StateChangeTimestamp": godbus.MakeVariant(uint64(1700000000000001)),
 		"ActiveEnterTimestamp": godbus.MakeVariant(uint64(1600000000000001)), "Triggers": godbus.MakeVariant([]string{"app.service"}), "InvocationID": godbus.MakeVariant([]byte{0xab, 1}),
-		"FileDescriptorStoreMax": godbus.MakeVariant(uint32(37)), "MainPID": godbus.MakeVariant(uint32(7)), "ControlGroup": godbus.MakeVariant("/x/app.service"),
+		"FileDescriptorStoreMax": godbus.MakeVariant(uint32(37)), "MainPID": godbus.MakeVariant(uint32(7)), "NFileDescriptorStore": godbus.MakeVariant(uint32(8)), "ControlPID": godbus.MakeVariant(uint32(9)), "ControlGroup": godbus.MakeVariant("/x/app.service"),
 	}}})
 	got, err := f.connect().Unit(t.Context(), "app.socket")
 	want := Unit{
 		Name: "app.socket", Load: "bad-setting", LoadError: "no such thing", Active: "failed", Sub: "failed", FileState: "enabled",
 		Fragment: "/etc/systemd/system/app.socket", DropIns: []string{"/etc/systemd/system/app.socket.d/override.conf"},
 		NeedsReload: true, Result: "trigger-limit-hit", Status: "generation 1", Listen: []Listen{{"Stream", "[::]:80"}, {"Stream", "/run/x"}},
-		Restarts: 3, Since: time.UnixMicro(1700000000000001), ActiveSince: time.UnixMicro(1600000000000001), Invocation: "ab01", Triggers: []string{"app.service"}, StoreMax: 37, MainPID: 7, Group: "/x/app.service",
+		Restarts: 3, Since: time.UnixMicro(1700000000000001), ActiveSince: time.UnixMicro(1600000000000001), Invocation: "ab01", Triggers: []string{"app.service"}, StoreMax: 37, Stored: 8, MainPID: 7, ControlPID: 9, Group: "/x/app.service",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Unit = %+v, %v, want %+v", got, err, want)

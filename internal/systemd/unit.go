@@ -27,8 +27,10 @@ type Unit struct {
 	Listen      []Listen  // of a socket
 	FDName      string    // of a socket: what its descriptors are called
 	StoreMax    int       // of a service: how many descriptors the manager keeps at most
+	Stored      int       // and how many it does
 	Group       string    // its control group, like /system.slice/app.service; empty when there is none
 	MainPID     int       // of a service: 0 when there is none
+	ControlPID  int       // of a service's ExecReload= and the like; 0 when there is none
 }
 
 // Listen is one address of a socket unit.
@@ -48,8 +50,10 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	restarts, _ := p["NRestarts"].(uint32)
 	u.Restarts = int(restarts)
 	store, _ := p["FileDescriptorStoreMax"].(uint32)
+	stored, _ := p["NFileDescriptorStore"].(uint32)
 	main, _ := p["MainPID"].(uint32)
-	u.StoreMax, u.MainPID, u.Group = int(store), int(main), str(p["ControlGroup"])
+	control, _ := p["ControlPID"].(uint32)
+	u.StoreMax, u.Stored, u.MainPID, u.ControlPID, u.Group = int(store), int(stored), int(main), int(control), str(p["ControlGroup"])
 	if since, _ := p["StateChangeTimestamp"].(uint64); since != 0 {
 		u.Since = time.UnixMicro(int64(since))
 	}
