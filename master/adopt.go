@@ -286,7 +286,7 @@ func (t *table) takeOver() {
 	} else {
 		t.statusText = t.statusLine()
 		t.do(effect{kind: effNotify, notify: Event{Ready: true, Status: t.statusText}})
-		if !t.planned { // else the workers that come may listen on more
+		if !t.planned && t.readyCount() == len(t.slots) { // else the workers that come may listen on more
 			t.warnUnasked()
 		}
 	}

@@ -298,7 +298,10 @@ func (l *loop) survivor(id int, sw *storedWorker, r *tableRecord) *survivor {
 		}
 	}
 	p := &proc{channel: sw.channel, process: process, tail: &tail{}, untold: l.oom.untold()}
-	if p.state, err = state.OpenWorker(sw.state); err == nil {
+	if err = errors.New("it is not in the store"); sw.state >= 0 {
+		p.state, err = state.OpenWorker(sw.state)
+	}
+	if err == nil {
 		var text []byte
 		if text, err = p.state.Load(); err == nil && text != nil {
 			v.record = new(channelRecord)
