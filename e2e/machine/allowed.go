@@ -141,20 +141,6 @@ var allowed = []allowance{
 		reason: "a drop-in of the test adds an address to a socket that listens",
 	},
 	{
-		name:       "nobody listens on more",
-		identifier: "app",
-		message: `^no worker listens on it: its connections wait for ever; map it with --listen, or remove it from the socket unit ` +
-			`listener=app\.socket@127\.0\.0\.1:\d+ listen="fd:app\.socket=\d+"$`,
-		reason: "a drop-in of the test adds an address that NAME.toml does not map",
-	},
-	{
-		name:       "socket not opened beside the service",
-		identifier: "systemd",
-		message: `^app\.socket: Socket unit configuration has changed while unit has been running, and some socket file descriptors have not been opened yet\. ` +
-			`The socket unit is not fully functional until restarted\.$`,
-		reason: "a drop-in of the test adds an address to a socket that listens",
-	},
-	{
 		name:       "socket without its file",
 		identifier: "systemd",
 		message: `^app\.socket: Socket unit configuration has changed while unit has been running, no open socket file descriptor left\. ` +
@@ -434,6 +420,56 @@ var allowed = []allowance{
 		identifier: "app",
 		message:    `^worker misbehaved on its channel worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="sent a message of more than \d+ bytes \(max-message\), dropped"$`,
 		reason:     "the test flips bytes of the state",
+	},
+	{
+		name:       "store too small",
+		identifier: "app",
+		message:    `^the service manager's store is too small: workers that do not fit end with the master when it is killed; raise FileDescriptorStoreMax= of the service, or let rondo install --refresh write it have=\d+ need=\d+$`,
+		reason:     "the test gives the service a store that is too small",
+	},
+	{
+		name:       "store full",
+		identifier: "app",
+		message: `^the service manager's store is full: workers that do not fit end with the master when it is killed; ` +
+			`raise FileDescriptorStoreMax= of the service have=\d+$`,
+		reason: "the test has more workers than the store of the service has room for",
+	},
+	{
+		name:       "no store",
+		identifier: "app",
+		message:    `^the service manager tells of no store for this service: its workers end with the master when that is killed; set FileDescriptorStoreMax= of the service, or let rondo install --refresh write it need=\d+$`,
+		reason:     "the test gives the service a store that is too small",
+	},
+	{
+		name:       "systemd's store full",
+		identifier: "systemd",
+		message:    `^app\.service: Cannot store more fds than FileDescriptorStoreMax=\d+, closing remaining\.$`,
+		reason:     "the test gives the service a store that is too small",
+	},
+	{
+		name:       "worker's state not stored",
+		identifier: "app",
+		message:    `^the state of a worker is refused worker=\d+ err="it is not in the store"$`,
+		reason:     "the test gives the service a store that is too small",
+	},
+	{
+		name:       "not kept worker gone",
+		identifier: "app",
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="ended while no master ran" output=""$`,
+		reason:     "the test gives the service a store that is too small",
+	},
+	{
+		name:       "restart drains",
+		identifier: "app",
+		message:    `^systemd-stop: the master did not leave for the restart, so the service drains as for a stop: not all workers are kept for the next master: FileDescriptorStoreMax=\d+ of the service is too small$`,
+		reason:     "the test gives the service a store that is too small",
+	},
+	{
+		name:       "restart without a store drains",
+		identifier: "app",
+		message: `^systemd-stop: the master did not leave for the restart, so the service drains as for a stop: ` +
+			`nothing keeps the workers for the next master: its unit has no file descriptor store$`,
+		reason: "the test gives the service no store",
 	},
 	{
 		name:       "accepted ones lost",
