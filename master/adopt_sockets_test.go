@@ -171,7 +171,7 @@ func TestASocketThatWasAddedIsWarnedAboutWhenTheWorkersOfTheRestartLeaveItAlone(
 
 // What a worker has had us open outlives the master with its workers, and without.
 func TestListenersOfOurOwnAreKept(t *testing.T) {
-	asked := []*wire.Query{port(8080), port(0), pipe("/run/own"), {Port: 0, Type: wire.IPv4, FD: -1, Index: 1}}
+	asked := []*wire.Query{port(8080), port(0), pipe("/run/own"), only6(8443), {Port: 0, Type: wire.IPv4, FD: -1, Index: 1}}
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("all gone %v", all), func(t *testing.T) {
 			s := newStage(t, standard(2))

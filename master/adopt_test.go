@@ -37,8 +37,7 @@ func (s *stage) expectSlots(t *testing.T, when string, want ...string) {
 }
 
 // begins sets a stage on which two workers start, for a passed listener.
-func (s *stage) begins() {
-	cfg := standard(2)
+func (s *stage) begins(cfg settings.Settings) {
 	s.t = newTable(&cfg, s.t.log, s.t.rand, s.t.epoch)
 	s.mem, s.peers, s.ids = newMemory(), map[int]*peer{}, map[int]bool{}
 	s.queries, s.strict, s.t.stores = []*wire.Query{port(80)}, true, true
@@ -49,7 +48,7 @@ func (s *stage) begins() {
 // kept sets a stage of two workers that serve a passed listener, whose channels are kept.
 func kept(t *testing.T) *stage {
 	s := newStage(t, standard(2))
-	s.begins()
+	s.begins(standard(2))
 	for _, p := range s.starting() {
 		s.opens(p, 0, s.queries...)
 	}
@@ -73,7 +72,7 @@ func TestEachPhaseOfAMasterGoesOn(t *testing.T) {
 		}, {
 			name: "first start",
 			set: func(s *stage) {
-				s.begins()
+				s.begins(standard(2))
 				s.opens(s.peers[1], 0, port(80))
 				s.online(s.peers[2], 0)
 				s.pass(50 * time.Second)

@@ -1,12 +1,15 @@
 package master
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/rondokit/rondo/internal/state"
+	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
 )
 
@@ -76,5 +79,188 @@ func TestAHandoffAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { h.turn(8) }); n != 0 {
 			t.Errorf("batches of %d: eight connections allocate %v times, want 0", batch, n)
 		}
+	}
+}
+
+// exchange is the way of one connection through a table and a channel, as the loop takes
+// it: sent with its descriptor, acknowledged and answered by the other end, which is in
+// this goroutine. With state it stores what the next master would need.
+type exchange struct {
+	*handoffs
+	ours, theirs int
+	fd           int // the connection
+	buf, out     []byte
+	fds          []int
+	plain        []byte // what was read, without state
+	svc          *state.Service
+	state        *state.Worker
+	counts       state.Counters
+}
+
+func newExchange(tb testing.TB) *exchange {
+	x := &exchange{handoffs: newHandoffs(tb, 1, 0), buf: make([]byte, 4096), plain: make([]byte, 0, 4096)}
+	var err error
+	var other int
+	if x.ours, x.theirs, err = sys.Socketpair(); err == nil {
+		x.fd, other, err = sys.Socketpair()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		for _, fd := range []int{x.ours, x.theirs, x.fd, other} {
+			sys.Close(fd)
+		}
+	})
+	return x
+}
+
+// keep has x store what it does.
+func (x *exchange) keep(tb testing.TB) *exchange {
+	var err error
+	if x.svc, err = state.NewService(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(x.svc.Close)
+	if x.state, err = state.NewWorker(1<<20, 8); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(x.state.Close)
+	return x
+}
+
+func (x *exchange) count() {
+	c := x.t.count
+	now := state.Counters{Accepted: x.t.lastConn, HandedOver: c.HandedOver, Redistributed: c.Redistributed,
+		Ambiguous: c.Ambiguous, ClosedUndelivered: c.ClosedUndelivered}
+	if x.svc != nil && now != x.counts {
+		x.counts = now
+		x.svc.Count(now)
+	}
+}
+
+func (x *exchange) one(tb testing.TB) {
+	x.now = x.now.add(time.Microsecond)
+	x.t.step(event{kind: evAccepted, now: x.now, listener: x.l, fd: x.fd})
+	x.count()
+	h := x.t.flush()[0].handoff
+	x.out = wire.AppendNewConn(x.out[:0], h.seat.key.quoted, h.seq)
+	x.fds = append(x.fds[:0], x.fd)
+	if x.state != nil {
+		x.state.Reserve(h.seq)
+		x.state.Intend(h.seq, 1)
+	}
+	if n, err := sys.Send(x.ours, x.out, x.fds); n != len(x.out) || err != nil {
+		tb.Fatalf("%d bytes sent, %v", n, err)
+	}
+	x.answer(tb, h.seq)
+	x.read(tb)
+}
+
+// answer is the worker's part.
+func (x *exchange) answer(tb testing.TB, seq int64) {
+	n, fds, _, err := sys.Recv(x.theirs, x.buf, x.fds[:0])
+	if n == 0 || err != nil || len(fds) != 1 {
+		tb.Fatalf("%d bytes read with %d descriptors, %v", n, len(fds), err)
+	}
+	sys.Release(fds[0])
+	x.out = append(x.out[:0], wire.HandleAckLine...)
+	x.out = fmt.Appendf(x.out, `{"cmd":"NODE_CLUSTER","ack":%d,"accepted":true,"seq":5}`+"\n", seq)
+	if n, err := sys.Send(x.theirs, x.out, nil); n != len(x.out) || err != nil {
+		tb.Fatalf("%d bytes sent, %v", n, err)
+	}
+}
+
+func (x *exchange) read(tb testing.TB) {
+	space := x.plain[:cap(x.plain)]
+	if x.state != nil {
+		space = x.state.Lines.Space()
+	}
+	n, _, _, err := sys.Recv(x.ours, space, x.fds[:0])
+	if n == 0 || err != nil {
+		tb.Fatalf("%d bytes read, %v", n, err)
+	}
+	if x.state == nil {
+		for line := range bytes.Lines(space[:n]) {
+			x.hear(tb, line[:len(line)-1])
+		}
+		return
+	}
+	x.state.Lines.Add(n)
+	for line, err := x.state.Lines.Next(); line != nil; line, err = x.state.Lines.Next() {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		x.hear(tb, line)
+		if x.count(); x.msg.Kind == wire.Answer {
+			x.state.Count(x.t.count.HandedOver)
+			x.state.Settle(x.msg.Ack)
+		}
+		x.state.Lines.Done()
+	}
+}
+
+func (x *exchange) hear(tb testing.TB, line []byte) {
+	if err := wire.Parse(line, &x.msg); err != nil {
+		tb.Fatal(err)
+	}
+	x.t.step(event{kind: evMessage, now: x.now, worker: 1, msg: &x.msg})
+}
+
+// BenchmarkHandoffThatIsKept is what survival costs a connection: the same handoff with
+// the state of the next master and without, in turns.
+func BenchmarkHandoffThatIsKept(b *testing.B) {
+	plain, kept := newExchange(b), newExchange(b).keep(b)
+	var took [2]time.Duration
+	for b.Loop() {
+		for i, x := range []*exchange{plain, kept} {
+			began := time.Now()
+			for range 16 {
+				x.one(b)
+			}
+			took[i] += time.Since(began)
+		}
+	}
+	b.ReportMetric(float64(took[0].Nanoseconds())/float64(16*b.N), "plain-ns/conn")
+	b.ReportMetric(float64(took[1].Nanoseconds())/float64(16*b.N), "kept-ns/conn")
+	b.ReportMetric(float64(took[1])/float64(took[0]), "kept/plain")
+}
+
+func TestAHandoffThatIsKeptAllocatesNothingMore(t *testing.T) {
+	var allocates [2]float64
+	for i, x := range []*exchange{newExchange(t), newExchange(t).keep(t)} {
+		for range 200 {
+			x.one(t)
+		}
+		allocates[i] = testing.AllocsPerRun(100, func() { x.one(t) })
+	}
+	if allocates[1] > allocates[0] {
+		t.Errorf("a handoff allocates %v times with state, %v without", allocates[1], allocates[0])
+	}
+}
+
+// BenchmarkSave is what an event costs that changes the record of the whole: a worker
+// that becomes ready or dies, a step of a reload, a deadline.
+func BenchmarkSave(b *testing.B) {
+	for _, workers := range []int{2, 64, 256} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			h := newHandoffs(b, workers, 64)
+			svc, err := state.NewService()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer svc.Close()
+			size := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				h.t.slots[0].restarts++
+				text := encode(h.t.record())
+				size = len(text)
+				if err := svc.Save(text); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(size), "record-B")
+		})
 	}
 }

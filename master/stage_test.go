@@ -503,6 +503,7 @@ func (s *stage) bind(e *effect) {
 		if e.query.Port == 0 {
 			ev.listener.port = 1000 + s.lastFD
 		}
+		ev.listener.v6only = e.query.Flags&wire.FlagV6Only != 0
 		s.mem.own[s.lastOwn] = true
 		if e.query.Type == wire.Pipe {
 			ev.listener.address = address{network: "unix", path: unixPath(e.query.Address)}
