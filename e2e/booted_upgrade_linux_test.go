@@ -190,13 +190,7 @@ func (s *survivor) upgradeOtherwise(next string) {
 // looksForFaults has the service look for faults.
 func (h *host) looksForFaults() {
 	h.t.Helper()
-	h.WriteFile("/etc/systemd/system/app.service.d/faults.conf", 0o644, "[Service]\nEnvironment=RONDO_FAULT_FILE=/run/rondo/app/fault\n")
-}
-
-// faultOf has the master do at the point what the line says.
-func (h *host) faultOf(line string) {
-	h.t.Helper()
-	h.WriteFile("/run/rondo/app/fault", 0o644, line)
+	h.WriteFile("/etc/systemd/system/app.service.d/faults.conf", 0o644, "[Service]\nEnvironment=RONDO_FAULT_FILE="+faultFile+"\n")
 }
 
 func TestUpgradesThatFailLeaveTheOldOneServing(t *testing.T) {
@@ -224,7 +218,7 @@ func TestUpgradesThatFailLeaveTheOldOneServing(t *testing.T) {
 		for _, point := range []string{"after exec", "before adoption", "before ready"} {
 			s.Expect("upgrade that panics " + point)
 			s.put(next)
-			s.faultOf("panic 0 " + point)
+			s.fault("panic 0 %s", point)
 			why := "version " + nextBuild.version + " gave up: panic: fault: at " + point
 			s.failsToUpgrade(before, "upgrade: "+why, why, func() {})
 		}
@@ -266,7 +260,7 @@ func (s *survivor) killsInUpgrades() {
 	s.expectFound()
 	for _, fault := range []string{"kill 0 before exec", "kill 0 after exec", "kill 0 before adoption", "kill 0 before ready", "exit 0 before ready"} {
 		before := s.upgraded()
-		s.faultOf(fault)
+		s.fault("%s", fault)
 		out, err := s.rondo("upgrade", "app")
 		if !strings.Contains(out, "but the process of the master ended in the upgrade, and process ") || err != nil {
 			s.t.Errorf("%s: rondo upgrade = %q, %v", fault, out, err)

@@ -58,13 +58,26 @@ func adoptProcess(pidfd int) (*Process, error) {
 	return nil, unix.EINVAL
 }
 
+// reap asks by the pidfd first: the number of a process that was adopted may be unknown,
+// or another child's by now, and waiting for that would hang.
 func (p *Process) reap() (syscall.WaitStatus, error) {
 	defer unix.Close(p.ExitFD)
 	var ws syscall.WaitStatus
+	err := again(func() error { return unix.Waitid(unix.P_PIDFD, p.ExitFD, nil, unix.WEXITED|unix.WNOWAIT, nil) })
+	if err == nil {
+		err = again(func() error {
+			_, err := syscall.Wait4(p.PID, &ws, 0, nil)
+			return err
+		})
+	}
+	return ws, err
+}
+
+// again calls f until no signal interrupts it.
+func again(f func() error) error {
 	for {
-		_, err := syscall.Wait4(p.PID, &ws, 0, nil)
-		if err != unix.EINTR {
-			return ws, err
+		if err := f(); err != unix.EINTR {
+			return err
 		}
 	}
 }

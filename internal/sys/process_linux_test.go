@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -22,6 +23,40 @@ func TestNoChildInheritsAnExitFD(t *testing.T) {
 		t.Errorf("flags of ExitFD = %#x, %v, want close-on-exec", flags, err)
 	}
 	p.Reap()
+}
+
+// An adopted process that init has collected has no number that a wait could be for.
+func TestReapOfOneThatIsGoneTakesNoOtherChild(t *testing.T) {
+	census(t)
+	n := null(t)
+	gone, err := Start(as(t, "exit 7", n, n, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := Dup(gone.ExitFD)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gone.Reap(); err != nil {
+		t.Fatal(err)
+	}
+	adopted, err := AdoptProcess(pidfd)
+	if err != nil || adopted.PID != 0 {
+		t.Fatalf("AdoptProcess = %+v, %v, want one without a number", adopted, err)
+	}
+	other := exec.Command("true") // of our process group, which a wait for 0 means
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, other.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := adopted.Reap(); err != unix.ECHILD {
+		t.Errorf("Reap = %v, want ECHILD", err)
+	}
+	if err := other.Wait(); err != nil {
+		t.Errorf("the other child: %v", err)
+	}
 }
 
 func TestPortHolderFindsThisProcess(t *testing.T) {
