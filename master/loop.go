@@ -289,9 +289,13 @@ func (l *loop) apply(ev event) {
 	}
 }
 
-// step gives ev to the table, keeps what that changes, and does what it says.
+// step gives ev to the table, keeps what that changes, and does what it says. What is
+// about to be handed over goes before all that takes long: it would end with the master.
 func (l *loop) step(ev *event) {
 	ev.now = l.now
+	if !ev.isHot() && len(l.t.dirty) > 0 {
+		l.do(l.t.flush())
+	}
 	effects := l.t.step(*ev)
 	l.save(ev)
 	l.do(effects)
