@@ -112,6 +112,13 @@ func (m *Master) Run(ctx context.Context) error {
 	// from goroutines, and goroutines from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if m.cfg.MasterPolicy == settings.PolicyBatch {
+		restore, err := sys.Batch()
+		if err != nil {
+			m.log.Warn("the master runs without SCHED_BATCH, which costs speed: allow sched_setattr, or set master-policy to inherit", "err", err)
+		}
+		defer restore()
+	}
 	defer m.closed()
 	l, err := newLoop(m)
 	if err != nil {

@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -52,13 +53,22 @@ next:
 func (l *loop) spawn(w *worker) {
 	p := &proc{worker: w, channel: -1, tail: &tail{}, untold: l.oom.untold()}
 	l.procs[w.id] = p
-	env, cfg, slot := l.cfg.Env, w.cfg, w.slot.index
-	l.helpers.Go(func() { // ends when the process has been started
-		s, err := l.start(p, cfg, env, slot)
+	env, cfg, slot, workers := l.cfg.Env, w.cfg, w.slot.index, len(l.t.slots)
+	l.helpers.Go(func() { // ends when the process has been started; its thread is not the loop's
+		s, err := l.start(p, cfg, share(env, cfg.GoMaxProcs, workers), slot)
 		if !l.m.send(func(l *loop) { l.started(p, s, err) }) {
 			s.undo()
 		}
 	})
+}
+
+// share adds what a Go worker may use of the processors, if env does not say it.
+func share(env []string, rule settings.GoMaxProcs, workers int) []string {
+	if rule != settings.GoMaxProcsShare || slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "GOMAXPROCS=") }) {
+		return env
+	}
+	n := settings.Processors()
+	return append(slices.Clip(env), "GOMAXPROCS="+itoa((n+workers-1)/max(1, workers)))
 }
 
 // startedProcess is what a start gives to the loop.

@@ -131,17 +131,23 @@ func (f *switchField) add(text string) error {
 func (f *switchField) check() error   { return nil }
 func (f *switchField) String() string { return strconv.FormatBool(bool(*f)) }
 
-type readyField ReadyRule
+// choiceField is one of two words.
+type choiceField[T ~string] struct {
+	value    *T
+	one, two T
+}
 
-func (f *readyField) clear()                { *f = "" }
-func (f *readyField) add(text string) error { *f = readyField(text); return nil }
-func (f *readyField) check() error {
-	if rule := ReadyRule(*f); rule != ReadyPredecessor && rule != ReadyFirst {
-		return fmt.Errorf("%q is not %q or %q", string(*f), ReadyPredecessor, ReadyFirst)
+func choice[T ~string](value *T, one, two T) field { return choiceField[T]{value, one, two} }
+
+func (f choiceField[T]) clear()                { *f.value = "" }
+func (f choiceField[T]) add(text string) error { *f.value = T(text); return nil }
+func (f choiceField[T]) check() error {
+	if *f.value != f.one && *f.value != f.two {
+		return fmt.Errorf("%q is not %q or %q", *f.value, f.one, f.two)
 	}
 	return nil
 }
-func (f *readyField) String() string { return string(*f) }
+func (f choiceField[T]) String() string { return string(*f.value) }
 
 type directoryField string
 

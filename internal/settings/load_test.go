@@ -32,6 +32,8 @@ drain-timeout = "20s"
 kill-timeout = "3s"
 ack-timeout = "2s"
 window = 8
+master-policy = "inherit"
+gomaxprocs = "inherit"
 surge = 2
 max-draining = 3
 backoff = "1s..2s"
@@ -52,7 +54,7 @@ func TestLoadReadsEveryKeyOfAFile(t *testing.T) {
 	want := Settings{
 		Name: "shop", Command: []string{"node", "server.js"}, Directory: "/srv/shop", Workers: 4, Bind: true,
 		Ready: ReadyFirst, WaitReady: true, StartTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
-		KillTimeout: 3 * time.Second, AckTimeout: 2 * time.Second, Window: 8, Surge: 2, MaxDraining: 3,
+		KillTimeout: 3 * time.Second, AckTimeout: 2 * time.Second, Window: 8, MasterPolicy: PolicyInherit, GoMaxProcs: GoMaxProcsInherit, Surge: 2, MaxDraining: 3,
 		BackoffMin: time.Second, BackoffMax: 2 * time.Second, MaxMessage: 65536,
 		Listen: []Listen{http, {Kind: KindTCP, Port: 81}},
 	}

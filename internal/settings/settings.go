@@ -38,6 +38,8 @@ type Settings struct {
 	KillTimeout  time.Duration // from SIGTERM to SIGKILL
 	AckTimeout   time.Duration // unanswered for so long, a worker gets nothing new until it answers
 	Window       int           // connections sent to one worker and unanswered, at most
+	MasterPolicy Policy        // scheduling policy of the master's loop
+	GoMaxProcs   GoMaxProcs    // of Go workers
 	Surge        int           // slots replaced at a time
 	MaxDraining  int           // workers of replaced generations at a time; Resolve replaces 0 by Workers
 	BackoffMin   time.Duration // before the first restart of a worker that died
@@ -51,6 +53,28 @@ type ReadyRule string
 const (
 	ReadyPredecessor ReadyRule = "predecessor" // it listens on all that its predecessor in the slot served
 	ReadyFirst       ReadyRule = "first"       // it listens on anything
+)
+
+// Policy is the scheduling policy of the thread that hands over connections
+// (sched(7)). Workers run under what rondo itself was started with in either case.
+type Policy string
+
+const (
+	// PolicyBatch is SCHED_BATCH: the loop does not interrupt workers to take one
+	// connection, and takes several when its turn comes.
+	PolicyBatch   Policy = "batch"
+	PolicyInherit Policy = "inherit"
+)
+
+// GoMaxProcs is what GOMAXPROCS is set to for workers, if it is not set already. Only Go
+// programs read it.
+type GoMaxProcs string
+
+const (
+	// GoMaxProcsShare is what Processors gives divided by the number of workers,
+	// rounded up: threads of one worker do not take the processor from another's.
+	GoMaxProcsShare   GoMaxProcs = "share"
+	GoMaxProcsInherit GoMaxProcs = "inherit"
 )
 
 // A Kind is the kind of address a Listen or a Want names.
@@ -129,6 +153,8 @@ func (s Settings) Resolve() (Settings, error) {
 	setDefault(&s.KillTimeout, DefaultKillTimeout)
 	setDefault(&s.AckTimeout, DefaultAckTimeout)
 	setDefault(&s.Window, DefaultWindow)
+	setDefault(&s.MasterPolicy, PolicyBatch)
+	setDefault(&s.GoMaxProcs, GoMaxProcsShare)
 	setDefault(&s.Surge, DefaultSurge)
 	setDefault(&s.MaxDraining, s.Workers)
 	setDefault(&s.MaxMessage, DefaultMaxMessage)

@@ -14,7 +14,7 @@ func TestResolveGivesEveryFieldItsDefault(t *testing.T) {
 	want := Settings{
 		Name: "node", Command: []string{"/usr/bin/node", "server.js"}, Workers: 3, Ready: ReadyPredecessor,
 		StartTimeout: 60 * time.Second, DrainTimeout: 30 * time.Second, KillTimeout: 5 * time.Second,
-		AckTimeout: time.Second, Window: 16, Surge: 1, MaxDraining: 3,
+		AckTimeout: time.Second, Window: 16, MasterPolicy: PolicyBatch, GoMaxProcs: GoMaxProcsShare, Surge: 1, MaxDraining: 3,
 		BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, MaxMessage: 1 << 20,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
