@@ -46,8 +46,11 @@ func TestInstallRunsAnAppInAHomeAsItsAccount(t *testing.T) {
 			says(t, h.doctor(), "app: nothing is wrong")
 			h.Must("rondo", "uninstall", "app")
 		}
-		h.refuses("directory: /home/alice/site: web may not enter /home/alice (owner alice, mode 0700): chmod o+x /home/alice, or run it as the owner: --run-as alice",
+		h.refuses("directory: /home/alice/site: web may not enter /home/alice (owner alice, mode 0700): homes stay closed: put it into a directory like /srv/app, or run it as the owner: --run-as alice",
 			install("--run-as", "web")...)
+		h.WriteFile("/root/site/server.js", 0o644, uidServer)
+		h.refuses("may not enter /root (owner root, mode 0700): homes stay closed: put it into a directory like /srv/app",
+			"--directory", "/root/site", "--listen", "8080=3000", "--", "node", "server.js")
 		h.Must("chmod", "0", "/home/alice/site/server.js")
 		h.refuses("command: alice may not read /home/alice/site/server.js (owner alice, mode 0000): chmod u+r /home/alice/site/server.js", install()...)
 		h.refuses(`--run-as: there is no account "bob": make one`, install("--run-as", "bob")...)

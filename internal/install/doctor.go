@@ -181,11 +181,12 @@ func (e *examination) settings(ctx context.Context) {
 		e.fact("what %s may read was not looked at: only root can", t.Account.Name)
 	case is && wrong.Mend != "":
 		what := wrong.What
-		mend, _, choice := strings.Cut(wrong.Mend, ", or ")
-		if choice {
+		if wrong.Advice != "" {
 			what = wrong.Error()
 		}
-		e.wrong(e.root(mend), "%s", what)
+		e.wrong(e.root(wrong.Mend), "%s", what)
+	case is && wrong.At != "":
+		e.wrong(e.root("ls -ld "+wrong.At), "%v", wrong)
 	case err != nil:
 		e.wrong(e.editSockets(), "%s: %v", e.app.Config, err)
 	}

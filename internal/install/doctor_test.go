@@ -179,6 +179,13 @@ func TestDoctorFindsEachFault(t *testing.T) {
 				"UNITS/app.service is not as CONFIG/app.toml has it by now -> sudo rondo install --refresh app"},
 		{"account gone", func(b *bench) { delete(b.accounts.byName, "alice") },
 			"the account that it runs as is not there: no account alice -> sudo rondo install --refresh app"},
+		{"directory closed", func(b *bench) {
+			b.tells(TrialError{What: "no", At: "/srv/x", Mend: "chmod o+x /srv/x", Advice: "run it as the owner"})
+		}, "no: chmod o+x /srv/x, or run it as the owner -> sudo chmod o+x /srv/x"},
+		{"file closed", func(b *bench) { b.tells(TrialError{What: "no", At: "/srv/x", Mend: "chmod u+r /srv/x"}) },
+			"no -> sudo chmod u+r /srv/x"},
+		{"home closed", func(b *bench) { b.tells(TrialError{What: "no", At: "/root", Advice: "homes stay closed"}) },
+			"no: homes stay closed -> sudo ls -ld /root"},
 		{"record broken", func(b *bench) { b.edit(b.Paths.unit("app.service"), "App={", "App={{"); b.reload() },
 			"app.service: [X-Rondo] App=: invalid character '{' looking for beginning of object key string: only an install with all its flags writes it anew -> sudo rondo install --name app ..."},
 	} {
@@ -225,6 +232,11 @@ func TestDoctorMissesWhatTheServiceNames(t *testing.T) {
 	}
 	req.Flags["name"] = []string{"other"}
 	b.refuses("--env-file: "+env+" is not a regular file", req)
+}
+
+// tells has each trial end so.
+func (b *bench) tells(wrong TrialError) {
+	b.Try = func(context.Context, Trial) error { return &wrong }
 }
 
 // takes has this process listen on a port until the end of the test.

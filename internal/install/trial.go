@@ -50,17 +50,24 @@ type Socket struct {
 // tryTime is a bound for a process that only looks at files.
 const tryTime = 20 * time.Second
 
-// A TrialError is what is wrong, and the command or flag that mends it, if one does.
+// A TrialError is what is wrong, and what mends it, if that is known.
 type TrialError struct {
-	What string
-	Mend string
+	What   string
+	At     string // the path that is in the way, if one is
+	Mend   string // a command
+	Advice string // what else does, in words
 }
 
 func (e *TrialError) Error() string {
-	if e.Mend == "" {
+	switch {
+	case e.Mend == "" && e.Advice == "":
 		return e.What
+	case e.Advice == "":
+		return e.What + ": " + e.Mend
+	case e.Mend == "":
+		return e.What + ": " + e.Advice
 	}
-	return e.What + ": " + e.Mend
+	return e.What + ": " + e.Mend + ", or " + e.Advice
 }
 
 // ErrNotTried is the error of TryAs where this process may not become the account.
@@ -196,12 +203,32 @@ func (t Trial) refused(path, at, verb, rights string, info fs.FileInfo) *TrialEr
 		where = path + ": "
 	}
 	class := t.class(info)
-	owner, mend := ownerName(info), fmt.Sprintf("chmod %s+%s %s", class, rights, at)
-	if owner != "root" && class != "u" {
-		mend += ", or run it as the owner: --run-as " + owner
+	owner := ownerName(info)
+	e := &TrialError{At: at, What: fmt.Sprintf("%s%s may not %s %s (owner %s, mode %04o)", where, t.Account.Name, verb, at, owner, info.Mode().Perm())}
+	var advice []string
+	if class != "u" && inHome(at) {
+		advice = append(advice, t.elsewhere(path))
+	} else {
+		e.Mend = fmt.Sprintf("chmod %s+%s %s", class, rights, at)
 	}
-	what := fmt.Sprintf("%s%s may not %s %s (owner %s, mode %04o)", where, t.Account.Name, verb, at, owner, info.Mode().Perm())
-	return &TrialError{what, mend}
+	if class != "u" && owner != "root" {
+		advice = append(advice, "run it as the owner: --run-as "+owner)
+	}
+	e.Advice = strings.Join(advice, ", or ")
+	return e
+}
+
+// inHome says whether opening path to an account would open a home of another's.
+func inHome(path string) bool {
+	return within(path, "/root") || path != "/home" && within(path, "/home")
+}
+
+// elsewhere is where path, in a home, should rather be.
+func (t Trial) elsewhere(path string) string {
+	if (path == t.Program || path == t.Rondo) && !within(path, t.Settings.Directory) {
+		return "homes stay closed: install it for all accounts, as in /usr/local/bin"
+	}
+	return "homes stay closed: put it into a directory like /srv/" + t.Settings.Name
 }
 
 // class is which of a file's three sets of rights the account has, as chmod calls it.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rondokit/rondo/internal/settings"
@@ -120,6 +121,40 @@ func TestATrialSaysWhatIsWrongForWhom(t *testing.T) {
 		}
 	}
 }
+
+func TestNobodyIsAdvisedToOpenAHome(t *testing.T) {
+	web := Trial{Account: Account{Name: "web", UID: 65534, GID: 65534}, Program: "/home/bob/bin/node",
+		Settings: settings.Settings{Name: "app", Directory: "/home/bob/site"}}
+	for _, row := range []struct {
+		path, at string
+		uid      uint32
+		want     string
+	}{
+		{"/root/app", "/root", 0, "homes stay closed: put it into a directory like /srv/app"},
+		{"/home/bob/site", "/home/bob", 65533, "homes stay closed: put it into a directory like /srv/app, or run it as the owner: --run-as 65533"},
+		{"/home/bob/site/x.js", "/home/bob/site/x.js", 65533, "homes stay closed: put it into a directory like /srv/app, or run it as the owner: --run-as 65533"},
+		{"/home/bob/bin/node", "/home/bob", 65533, "homes stay closed: install it for all accounts, as in /usr/local/bin, or run it as the owner: --run-as 65533"},
+		{"/home/web/app", "/home/web", 65534, "chmod u+x /home/web"},
+		{"/home/bob/site", "/home", 0, "chmod o+x /home"},
+		{"/srv/app", "/srv/app", 65533, "chmod o+x /srv/app, or run it as the owner: --run-as 65533"},
+		{"/rooted/app", "/rooted", 0, "chmod o+x /rooted"},
+	} {
+		err := web.refused(row.path, row.at, "enter", "x", fileOf{uid: row.uid})
+		if got := strings.TrimPrefix(err.Error(), err.What+": "); got != row.want {
+			t.Errorf("of %s, which is closed at %s: %q, want %q", row.path, row.at, got, row.want)
+		}
+	}
+}
+
+// fileOf is a file of uid, closed to others.
+type fileOf struct {
+	os.FileInfo
+	uid uint32
+}
+
+func (f fileOf) Sys() any { return &syscall.Stat_t{Uid: f.uid, Gid: f.uid} }
+
+func (fileOf) Mode() os.FileMode { return 0o700 }
 
 func TestATrialFollowsLinksToWhatIsInTheWay(t *testing.T) {
 	t.Parallel()
