@@ -262,6 +262,37 @@ func TestSendAndRecvAllocateNothing(t *testing.T) {
 	}
 }
 
+func TestAcceptAllocatesNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fd, err := DupFile(l.(syscall.Conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Close(fd)
+	const times = 50
+	for range times + 1 { // as AllocsPerRun
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	n := testing.AllocsPerRun(times, func() {
+		fd, err := Accept(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Release(fd)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
 func closeAll(_ int, fds []int, _ bool, _ error) {
 	for _, fd := range fds {
 		Close(fd)
