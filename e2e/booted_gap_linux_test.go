@@ -129,6 +129,7 @@ func (h *host) across(address string, args ...string) (out string) {
 		h.t.Fatalf("while the service drains the socket is closed: %v", err)
 	}
 	defer late.Close()
+	p.Line(func(line string) bool { return strings.HasPrefix(line, "app.service finishes what it holds") })
 	h.WriteFile("/srv/app/go", 0o644, "")
 	for _, rest := range rests {
 		rest()
@@ -246,7 +247,7 @@ func TestUninstallUnderLoadCutsNothingBegunAndLeavesNothing(t *testing.T) {
 		if before != "" || h.traces() == "" {
 			t.Errorf("what an install leaves is not seen: %q, then %q", before, h.traces())
 		}
-		says(t, h.across("127.0.0.1:8080", "uninstall", "app"), "removed /etc/systemd/system/app.socket\nremoved /etc/systemd/system/app.service\nremoved /etc/rondo/app.toml\n")
+		says(t, h.across("127.0.0.1:8080", "uninstall", "app"), "app.service finishes what it holds, at most 1m5s ...\nremoved /etc/systemd/system/app.socket\nremoved /etc/systemd/system/app.service\nremoved /etc/rondo/app.toml\n")
 		if left := h.traces(); left != "" {
 			t.Errorf("it leaves\n%s", left)
 		}

@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rondokit/rondo/internal/install"
 )
 
 func newUninstall() *cobra.Command {
@@ -19,6 +23,9 @@ func newUninstall() *cobra.Command {
 		Args:    usageArgs(cobra.ExactArgs(1), "a NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return m.withMachine(cmd, true, func(ctx context.Context) error {
+				if err := drains(ctx, m.Machine, args[0], cmd.OutOrStdout()); err != nil {
+					return fmt.Errorf("uninstall: %w", err)
+				}
 				r, err := m.Uninstall(ctx, args[0])
 				for _, what := range r.Removed {
 					edited := ""
@@ -39,4 +46,18 @@ func newUninstall() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&m.user, "user", false, "of this user's manager instead of the system's")
 	return cmd
+}
+
+// drains tells what an uninstall is about to wait for, if a service runs.
+func drains(ctx context.Context, m *install.Machine, name string, out io.Writer) error {
+	runs, atMost, err := m.Drains(ctx, name)
+	if err != nil || !runs {
+		return err
+	}
+	bound := ""
+	if atMost > 0 {
+		bound = fmt.Sprintf(", at most %v", atMost.Round(time.Second))
+	}
+	_, err = fmt.Fprintf(out, "%s.service finishes what it holds%s ...\n", name, bound)
+	return err
 }

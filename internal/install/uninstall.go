@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
+
+	"github.com/rondokit/rondo/internal/settings"
 )
 
 // A Removal is what Uninstall has taken away, and left.
@@ -49,6 +52,24 @@ func (m *Machine) Uninstall(ctx context.Context, name string) (Removal, error) {
 	m.sweepRun(name)
 	m.sweep(have, &r)
 	return r, err
+}
+
+// Drains says whether the service of an app runs, so that Uninstall waits until it
+// has finished what it holds, and how long at most: 0 if that is not known.
+func (m *Machine) Drains(ctx context.Context, name string) (runs bool, atMost time.Duration, err error) {
+	have, err := m.find(name)
+	if err != nil || have.service == nil {
+		return false, 0, err
+	}
+	unit, err := m.Manager.Unit(ctx, name+".service")
+	if err != nil || !running(unit) && unit.Active != "deactivating" {
+		return false, 0, err
+	}
+	s, err := settings.Sources{File: m.Paths.toml(name), DefaultName: name}.Load()
+	if err != nil {
+		return true, 0, nil // it runs with what it read before
+	}
+	return true, s.DrainTimeout + s.KillTimeout, nil
 }
 
 // unitsOf are the units that are there and those of the service's record that the

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +59,33 @@ func TestUninstallLeavesNothing(t *testing.T) {
 			t.Errorf("a second uninstall: %v", err)
 		}
 	}
+}
+
+func TestUninstallWaitsForAServiceThatRuns(t *testing.T) {
+	b := newBench(t, systemd.System, 257)
+	drains := func(when, want string) {
+		t.Helper()
+		runs, atMost, err := b.Drains(t.Context(), "app")
+		if got := fmt.Sprintf("%v %v", runs, atMost); err != nil || got != want {
+			t.Errorf("%s: Drains = %s, %v, want %s", when, got, err, want)
+		}
+	}
+	b.manager.active["app.service"] = "active"
+	drains("another's service", "false 0s")
+	delete(b.manager.active, "app.service")
+	b.install(b.request("listen="+freePort(t), "drain-timeout=10s", "kill-timeout=2s"))
+	drains("nobody has connected", "false 0s")
+	for _, state := range []string{"active", "activating", "deactivating"} {
+		b.manager.active["app.service"] = state
+		drains(state, "true 12s")
+	}
+	b.manager.active["app.service"] = "failed"
+	drains("failed", "false 0s")
+	b.manager.active["app.service"] = "active"
+	b.edit(b.Paths.toml("app"), "10s", "1m")
+	drains("edited", "true 1m2s")
+	b.gone(b.Paths.toml("app"))
+	drains("without settings", "true 0s")
 }
 
 func TestUninstallGoesOnWhereItStopped(t *testing.T) {
