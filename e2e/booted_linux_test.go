@@ -174,6 +174,12 @@ func (h *host) status() master.Status {
 // loads runs the three kinds of clients against 127.0.0.1:8080 of the machine.
 func (h *host) loads() func() ledger.Report {
 	h.t.Helper()
+	return h.loadsLosing(0)
+}
+
+// loadsLosing is loads where up to so many requests may be lost.
+func (h *host) loadsLosing(most int) func() ledger.Report {
+	h.t.Helper()
 	var stops []func() ledger.Report
 	for i, cfg := range []ledger.Config{
 		{Clients: 4, Mode: ledger.PerRequest, Think: 4 * time.Millisecond},
@@ -188,12 +194,12 @@ func (h *host) loads() func() ledger.Report {
 		var sum ledger.Report
 		for _, stop := range stops {
 			r := stop()
-			if err := r.Check(); err != nil {
-				h.t.Errorf("%v\n%s", err, r)
-			}
 			sum.Requests += r.Requests
 			sum.Answered += r.Answered
 			sum.Lost += r.Lost
+			if err := r.Check(); err != nil && (r.Lost == 0 || sum.Lost > most) {
+				h.t.Errorf("%v\n%s", err, r)
+			}
 			sum.ClosedIdle += r.ClosedIdle
 		}
 		return sum
