@@ -384,7 +384,7 @@ func (t *table) takeAway(w *worker) {
 	if w.want == up && w.state == wReady {
 		e := exit{code: -1, reason: lostWith}
 		w.slot.lastExit = &e
-		t.log.Warn("worker died", w.attrs("err", e.reason, "output", "")...)
+		t.log.Warn("worker died", w.died(e)...)
 	}
 	t.vacate(w)
 }

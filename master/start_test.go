@@ -188,7 +188,7 @@ func TestAFirstStartThatIsLateEndsWithTheReason(t *testing.T) {
 		{"it died before", func(s *stage) {
 			s.opens(s.peer(1), 0, port(80))
 			s.exits(s.peer(0), exit{code: 3, reason: "exited with code 3", output: "no database"})
-		}, "worker of slot 0 not ready within start-timeout 1m0s: it does not listen on anything; before that it exited with code 3; its last output:\nno database"},
+		}, "worker of slot 0 not ready within start-timeout 1m0s: it does not listen on anything; before that it exited with code 3; its last output: no database"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newStage(t, standard(2))
@@ -236,9 +236,24 @@ func TestThreeDeathsOfEveryWorkerEndTheFirstStart(t *testing.T) {
 			s.pass(time.Second) // the backoff
 		}
 	}
-	want := "every worker died 3 times before it was ready; the last one exited with code 1; its last output:\nSyntaxError"
+	want := "every worker died 3 times before it was ready; the last one exited with code 1; its last output: SyntaxError"
 	if !s.ended || fmt.Sprint(s.err) != want {
 		t.Errorf("ended %v with %q\nwant true with %q", s.ended, s.err, want)
+	}
+}
+
+func TestTheLogHasWhatADeadWorkerSaidIfItIsKnown(t *testing.T) {
+	for output, want := range map[string]string{
+		"": `msg="worker died" worker=1 slot=0 pid=1001 generation=1 err="exited with code 1"` + "\n",
+		"Error: no database\n    at x.js:1\nNode.js v20": `msg="worker died" worker=1 slot=0 pid=1001 generation=1 err="exited with code 1" output="Error: no database"` + "\n",
+	} {
+		s := newStage(t, standard(1))
+		s.web()
+		s.turn(event{kind: evStart})
+		s.exits(s.peer(0), exit{code: 1, reason: "exited with code 1", output: output})
+		if got := s.log.String(); !strings.Contains(got, want) {
+			t.Errorf("after the output %q the log has\n%s\nwant %s", output, got, want)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/rondokit/rondo/internal/lastline"
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/wire"
 )
@@ -154,13 +155,14 @@ type exit struct {
 }
 
 func (e exit) String() string {
-	switch {
-	case e.output != "":
-		return e.reason + "; its last output:\n" + e.output
-	case e.hint != "":
-		return e.reason + "; its last output: " + e.hint
+	said, _ := lastline.Of(e.output) // all of it went to the operator, too
+	if said == "" {
+		said = e.hint
 	}
-	return e.reason
+	if said == "" {
+		return e.reason
+	}
+	return e.reason + "; its last output: " + said
 }
 
 // effectKind is what the loop must do.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/rondokit/rondo/internal/lastline"
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/wire"
 )
@@ -357,7 +357,7 @@ func (t *table) exited(w *worker, e exit) {
 		if w.refusal != "" && w.state != wReady {
 			e.reason = "could not listen on " + w.refusal + "; " + e.reason
 		}
-		t.log.Warn("worker died", w.attrs("err", e.reason, "output", lastLine(e.output))...)
+		t.log.Warn("worker died", w.died(e)...)
 		t.lost(w, e)
 	} else {
 		t.log.Info("worker exited", w.attrs("reason", e.reason)...)
@@ -369,7 +369,10 @@ func (t *table) exited(w *worker, e exit) {
 	t.reloadOn()
 }
 
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
+// died is how w ended, for the log: with what it said, if that is known.
+func (w *worker) died(e exit) []any {
+	if line, _ := lastline.Of(e.output); line != "" {
+		return w.attrs("err", e.reason, "output", line)
+	}
+	return w.attrs("err", e.reason)
 }
