@@ -157,7 +157,9 @@ func TestAFailedReloadIsTakenBack(t *testing.T) {
 		fail func(s *stage)
 		why  string
 	}{
-		{"the first new one dies", func(s *stage) { s.exits(s.newest(), exit{reason: "exited with code 1", output: "throw err;\nError: Cannot find module\n    at x.js:1\nNode.js v20"}) },
+		{"the first new one dies", func(s *stage) {
+			s.exits(s.newest(), exit{reason: "exited with code 1", output: "throw err;\nError: Cannot find module\n    at x.js:1\nNode.js v20"})
+		},
 			"worker of slot 0 (generation 2) exited with code 1; its last output: Error: Cannot find module"},
 		{"the first new one is late", func(s *stage) { s.pass(time.Minute) },
 			"worker of slot 0 (generation 2) was not ready within 1m0s: it does not listen on web@[::]:80, which its predecessor served (--ready first accepts that)"},

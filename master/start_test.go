@@ -244,8 +244,8 @@ func TestThreeDeathsOfEveryWorkerEndTheFirstStart(t *testing.T) {
 
 func TestTheLogHasWhatADeadWorkerSaidIfItIsKnown(t *testing.T) {
 	for output, want := range map[string]string{
-		"": `msg="worker died" worker=1 slot=0 pid=1001 generation=1 err="exited with code 1"` + "\n",
-		"Error: no database\n    at x.js:1\nNode.js v20": `msg="worker died" worker=1 slot=0 pid=1001 generation=1 err="exited with code 1" output="Error: no database"` + "\n",
+		"": `msg="worker died" worker=1 slot=0 pid=0 generation=1 err="exited with code 1"` + "\n",
+		"Error: no database\n    at x.js:1\nNode.js v20": `msg="worker died" worker=1 slot=0 pid=0 generation=1 err="exited with code 1" output="Error: no database"` + "\n",
 	} {
 		s := newStage(t, standard(1))
 		s.web()

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
-	"strings"
 	"time"
+
+	"github.com/rondokit/rondo/internal/lastline"
 )
 
 // journalHint ends an error about a worker whose output went to the journal: the
@@ -18,9 +20,10 @@ const (
 	journalAgain = 100 * time.Millisecond // between looks
 )
 
-// withLastLines puts in the place of the command that an error names what the
-// command shows, as far as it was written since the time since. Where nothing is
-// to be read, or not by this user, the error stays.
+// withLastLines puts the line that tells why the worker ended in the place of the
+// command that an error names, or before it if the command shows more: of what was
+// written since the time since. Where nothing is to be read, or not by this user, the
+// error stays.
 func withLastLines(ctx context.Context, err error, since time.Time) error {
 	text := err.Error()
 	found := journalHint.FindStringSubmatchIndex(text)
@@ -38,8 +41,11 @@ func withLastLines(ctx context.Context, err error, since time.Time) error {
 		if failed != nil {
 			return err
 		}
-		if lines := strings.TrimSpace(string(out)); lines != "" {
-			return fmt.Errorf("%s\n%s\n%s", strings.TrimSpace(text[:found[0]]), lines, text[found[1]:])
+		if line, more := lastline.Of(string(out)); line != "" {
+			if more {
+				line += " (the rest: " + text[found[0]:found[5]] + ")"
+			}
+			return errors.New(text[:found[0]] + line + text[found[5]:])
 		}
 		select {
 		case <-again.C: // a worker's last words may be on their way

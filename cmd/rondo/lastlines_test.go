@@ -17,9 +17,10 @@ func TestAFailedReloadShowsTheWorkersLastLines(t *testing.T) {
 	failed := errors.New(text)
 	said := filepath.Join(h.dir, "said")
 	for _, row := range [][2]string{
-		{"echo boom; echo ' at x.js:1'", "worker of slot 0 (generation 2) exited with code 1; its last output:\nboom\n at x.js:1\n"},
+		{"echo boom", "worker of slot 0 (generation 2) exited with code 1; its last output: boom"},
+		{"echo 'Error: boom'; echo ' at x.js:1'; echo Node.js", "worker of slot 0 (generation 2) exited with code 1; its last output: Error: boom (the rest: journalctl -t app-1.x/12 -n 20)"},
 		{"exit 1", text}, // it may not be read
-		{"test -e again || { touch again; exit 0; }; echo late", "worker of slot 0 (generation 2) exited with code 1; its last output:\nlate\n"},
+		{"test -e again || { touch again; exit 0; }; echo late", "worker of slot 0 (generation 2) exited with code 1; its last output: late"},
 	} {
 		script, want := row[0], row[1]
 		h.file("journalctl", "#!/bin/sh\ncd "+h.dir+"\necho \"$@\" > said\n"+script+"\n", 0o755)

@@ -22,7 +22,7 @@ var allowed = []allowance{
 	{
 		name:       "worker died",
 		identifier: "app",
-		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="exited with code \d+" output=""$`,
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="exited with code \d+"$`,
 		reason:     "the program under test exits when it starts",
 	},
 	{
@@ -103,7 +103,7 @@ var allowed = []allowance{
 		identifier: "app",
 		message: `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="could not listen on :\d+: ` +
 			`the init system passed no socket for it; passed are: app\.socket@\[::\]:\d+; to serve it from one of them: --listen fd:app\.socket=\d+; to open it here: --bind; ` +
-			`exited with code \d+" output=""$`,
+			`exited with code \d+"$`,
 		reason: "the program under test listens on another port than its listener is mapped to, and ends",
 	},
 	{
@@ -194,14 +194,14 @@ var allowed = []allowance{
 	{
 		name:       "worker killed",
 		identifier: "app",
-		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGKILL" output=""$`,
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGKILL"$`,
 		reason:     "the test kills a worker",
 	},
 	{
 		name:       "worker out of memory",
 		identifier: "app",
 		message: `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ ` +
-			`err="was killed by SIGKILL: out of memory \(oom_kill rose to \d+ in /run/memory/rondo-e2e-\d+/memory\.oom_control\)" output=""$`,
+			`err="was killed by SIGKILL: out of memory \(oom_kill rose to \d+ in /run/memory/rondo-e2e-\d+/memory\.oom_control\)"$`,
 		reason: "the test lets a worker take more memory than its service may have",
 	},
 	{
@@ -219,7 +219,7 @@ var allowed = []allowance{
 	{
 		name:       "worker trapped",
 		identifier: "app",
-		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGTRAP" output=""$`,
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="was killed by SIGTRAP"$`,
 		reason:     "the test forbids Node to write code and run it, at which it kills itself",
 	},
 	{
@@ -346,7 +346,7 @@ var allowed = []allowance{
 	{
 		name:       "adopted worker gone",
 		identifier: "app",
-		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="ended \(how is not known: it was adopted\)" output=""$`,
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="ended \(how is not known: it was adopted\)"$`,
 		reason:     "the test kills a worker together with the master",
 	},
 	{
@@ -455,7 +455,7 @@ var allowed = []allowance{
 	{
 		name:       "not kept worker gone",
 		identifier: "app",
-		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="ended while no master ran" output=""$`,
+		message:    `^worker died worker=\d+ slot=\d+ pid=\d+ generation=\d+ err="ended while no master ran"$`,
 		reason:     "the test gives the service a store that is too small",
 	},
 	{
