@@ -107,7 +107,7 @@ func TestInterruptedInstallIsTakenBack(t *testing.T) {
 		p := h.Start(machine.Command{Dir: "/srv/app", Args: []string{"/usr/local/bin/rondo", "install", "--name", "app", "--workers", "1", "--", "node", "server.js"}})
 		h.Await("app.service", func(p map[string]string) bool { return p["ActiveState"] == "activating" }, "ActiveState")
 		interrupt(t, p)
-		h.refused(p.Wait(), "app: start app.service: interrupt signal received; all was taken back")
+		h.refused(p.Wait(), "app: interrupted: start app.service: interrupt signal received; all was taken back")
 
 		// A change of addresses, which waits for what is in flight, is taken back without
 		// any loss: the socket has not been closed yet.
@@ -130,7 +130,7 @@ func TestInterruptedInstallIsTakenBack(t *testing.T) {
 		if err == nil {
 			t.Fatal("an interrupted change of addresses succeeded")
 		}
-		says(t, err.Error(), "rondo: install: app: stop app.socket: interrupt signal received; all was taken back")
+		says(t, err.Error(), "rondo: install: app: interrupted: stop app.socket: interrupt signal received; all was taken back")
 		h.written(stamps)
 		h.is("app.socket", "active")
 		h.is("app.service", "active")

@@ -200,6 +200,9 @@ func (in *installing) install(ctx context.Context) error {
 		return err
 	}
 	p, err := in.Plan(ctx, in.req)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("install: interrupted, and nothing was changed: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
@@ -228,6 +231,9 @@ func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 	list, err := in.Apply(ctx, p)
 	if errors.Is(err, install.ErrReopen) {
 		return fmt.Errorf("install: nothing was changed: %w; %s; with --apply-sockets that is done", err, r.gap())
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("install: %s: interrupted: %w", name, err)
 	}
 	if err != nil {
 		return fmt.Errorf("install: %s: %w", name, withLastLines(ctx, err, began))

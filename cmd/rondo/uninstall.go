@@ -37,6 +37,9 @@ func newUninstall() *cobra.Command {
 				for _, what := range r.Kept {
 					fmt.Fprintln(cmd.OutOrStdout(), printable("kept "+what))
 				}
+				if err != nil && ctx.Err() != nil {
+					return fmt.Errorf("uninstall: interrupted: %w: uninstall again, for the rest", err)
+				}
 				if err != nil {
 					return fmt.Errorf("uninstall: %w", err)
 				}

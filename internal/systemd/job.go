@@ -9,7 +9,7 @@ import (
 // Reload has the manager read all unit files again. It returns when that is done.
 func (m *Manager) Reload(ctx context.Context) error {
 	if err := m.conn.ReloadContext(ctx); err != nil {
-		return m.explain("daemon-reload", err)
+		return m.explain(ctx, "daemon-reload", err)
 	}
 	return nil
 }
@@ -18,7 +18,7 @@ func (m *Manager) Reload(ctx context.Context) error {
 // that their Also= names. It does not reload, as systemctl enable would.
 func (m *Manager) Enable(ctx context.Context, units ...string) error {
 	if _, _, err := m.conn.EnableUnitFilesContext(ctx, units, false, false); err != nil {
-		return m.explain("enable "+strings.Join(units, " "), err)
+		return m.explain(ctx, "enable "+strings.Join(units, " "), err)
 	}
 	return nil
 }
@@ -27,7 +27,7 @@ func (m *Manager) Enable(ctx context.Context, units ...string) error {
 func (m *Manager) Disable(ctx context.Context, units ...string) error {
 	_, err := m.conn.DisableUnitFilesContext(ctx, units, false)
 	if err != nil && !isError(err, noSuchUnit) {
-		return m.explain("disable "+strings.Join(units, " "), err)
+		return m.explain(ctx, "disable "+strings.Join(units, " "), err)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit"
 func (m *Manager) ResetFailed(ctx context.Context, unit string) error {
 	err := m.conn.ResetFailedUnitContext(ctx, unit)
 	if err != nil && !isError(err, noSuchUnit) {
-		return m.explain("reset-failed "+unit, err)
+		return m.explain(ctx, "reset-failed "+unit, err)
 	}
 	return nil
 }
@@ -75,10 +75,7 @@ type jobFunc func(ctx context.Context, name, mode string, ch chan<- string) (int
 func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) error {
 	result := make(chan string, 1) // go-systemd holds its lock while it sends
 	if _, err := begin(ctx, unit, "replace", result); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return m.explain(verb+" "+unit, err)
+		return m.explain(ctx, verb+" "+unit, err)
 	}
 	select {
 	case how := <-result:
@@ -97,7 +94,7 @@ func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) err
 func (m *Manager) JobType(ctx context.Context, unit string) (string, error) {
 	jobs, err := m.conn.ListJobsContext(ctx) // one answer, where Unit.Job and Job.JobType are two that may not fit
 	if err != nil {
-		return "", m.explain("jobs of "+unit, err)
+		return "", m.explain(ctx, "jobs of "+unit, err)
 	}
 	for _, j := range jobs {
 		if j.Unit == unit && j.JobType != "nop" {

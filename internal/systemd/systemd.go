@@ -212,7 +212,7 @@ func escaped(path string) string {
 func (m *Manager) Version() (int, error) {
 	text, err := m.conn.GetManagerProperty("Version")
 	if err != nil {
-		return 0, m.explain("version of systemd", err)
+		return 0, m.explain(context.Background(), "version of systemd", err)
 	}
 	return parseVersion(text)
 }
@@ -231,8 +231,11 @@ func parseVersion(text string) (int, error) {
 	return n, nil
 }
 
-// explain says what a D-Bus error means for the operator.
-func (m *Manager) explain(what string, err error) error {
+// explain says what a D-Bus error means for the operator, or why ctx has ended.
+func (m *Manager) explain(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	}
 	if isError(err, "org.freedesktop.DBus.Error.AccessDenied") || isError(err, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired") {
 		return fmt.Errorf("%s: %w: run it as root (sudo), or with --user for your own manager", what, ErrNotPermitted)
 	}

@@ -144,6 +144,27 @@ func TestAContextEndsTheWaitForAJob(t *testing.T) {
 	}
 }
 
+func TestAContextEndsTheWaitForAnAnswer(t *testing.T) {
+	for method, call := range map[string]struct {
+		ask  func(context.Context, *Manager) error
+		want string
+	}{
+		"Reload":           {func(ctx context.Context, m *Manager) error { return m.Reload(ctx) }, "daemon-reload: enough"},
+		"EnableUnitFiles":  {func(ctx context.Context, m *Manager) error { return m.Enable(ctx, "app.socket") }, "enable app.socket: enough"},
+		"DisableUnitFiles": {func(ctx context.Context, m *Manager) error { return m.Disable(ctx, "app.socket") }, "disable app.socket: enough"},
+		"StartUnit":        {func(ctx context.Context, m *Manager) error { return m.Start(ctx, "app.socket") }, "start app.socket: enough"},
+		"GetAll":           {func(ctx context.Context, m *Manager) error { _, err := m.Unit(ctx, "app.socket"); return err }, "look at app.socket: enough"},
+	} {
+		f := newFake(t)
+		m := f.connect()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f.silent(method, func() { cancel(errors.New("enough")) })
+		if err := call.ask(ctx, m); err == nil || err.Error() != call.want {
+			t.Errorf("where %s is not answered: %v, want %s", method, err, call.want)
+		}
+	}
+}
+
 func TestTheJobOfAUnit(t *testing.T) {
 	type status struct {
 		ID                 uint32

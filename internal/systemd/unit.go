@@ -40,7 +40,7 @@ type Listen struct{ Kind, Address string } // like Stream, [::]:80
 func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	p, err := m.conn.GetAllPropertiesContext(ctx, name)
 	if err != nil {
-		return Unit{}, m.explain("look at "+name, err)
+		return Unit{}, m.explain(ctx, "look at "+name, err)
 	}
 	u := Unit{
 		Name: name, Load: str(p["LoadState"]), Active: str(p["ActiveState"]), Sub: str(p["SubState"]),
@@ -81,7 +81,7 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 func (m *Manager) Listening(ctx context.Context) ([]Unit, error) {
 	list, err := m.conn.ListUnitsByPatternsContext(ctx, []string{"active"}, []string{"*.socket"})
 	if err != nil {
-		return nil, m.explain("list the sockets", err)
+		return nil, m.explain(ctx, "list the sockets", err)
 	}
 	var units []Unit
 	for _, status := range list {
@@ -101,7 +101,7 @@ func (m *Manager) UnitOf(ctx context.Context, pid int) (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", m.explain(fmt.Sprintf("the unit of process %d", pid), err)
+		return "", m.explain(ctx, fmt.Sprintf("the unit of process %d", pid), err)
 	}
 	return name, nil
 }
