@@ -204,6 +204,7 @@ func TestWhichStopIsFinal(t *testing.T) {
 		{"stop", "success", true}, {"stop", "timeout", true}, {"stop", "signal", true}, {"", "success", true},
 		{"", "signal", false}, {"", "exit-code", false}, {"", "watchdog", false}, {"", "core-dump", false}, {"", "", false},
 		{"restart", "success", false}, {"restart", "timeout", false}, {"start", "timeout", false}, {"start", "success", false},
+		{"start", "exec-condition", true}, {"", "exec-condition", true}, {"restart", "exec-condition", false},
 	} {
 		if got := final(row.job, row.result); got != row.want {
 			t.Errorf("final(%q, %q) = %v, want %v", row.job, row.result, got, row.want)

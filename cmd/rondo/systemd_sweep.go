@@ -56,9 +56,17 @@ func (c *systemdCommand) sweep(ctx context.Context, tell func(error)) error {
 }
 
 // final says whether no start follows the stop that systemd has this job for. Without
-// a job the process has ended by itself: systemd restarts it unless that went well.
+// a job the process has ended by itself: systemd restarts it unless that went well, or
+// an ExecCondition= has kept the next one from starting, which had a job to start.
 func final(job, result string) bool {
-	return job == "stop" || job == "" && result == "success"
+	switch job {
+	case "stop":
+		return true
+	case "restart":
+		return false
+	default:
+		return result == "exec-condition" || job == "" && result == "success"
+	}
 }
 
 // end kills what is left in the service until nothing is.

@@ -552,6 +552,30 @@ var allowed = []allowance{
 		reason:     "the same, of what becomes of each worker",
 	},
 	{
+		name:       "worker ignores SIGTERM",
+		identifier: "app",
+		message:    `^worker ignored SIGTERM for kill-timeout; killed worker=\d+ slot=\d+ pid=\d+ generation=\d+$`,
+		reason:     "the program under test ignores SIGTERM",
+	},
+	{
+		name:       "one left in a stop",
+		identifier: "app",
+		message:    `^systemd-sweep: 1 processes were left in the stopped service, and are killed: node \(\d+\)$`,
+		reason:     "the program under test has a child that ignores SIGTERM, and is no worker",
+	},
+	{
+		name:       "three left in a stop",
+		identifier: "app",
+		message:    `^systemd-sweep: 3 processes were left in the stopped service, and are killed: node \(\d+\), node \(\d+\), node \(\d+\)$`,
+		reason:     "the test stops a service whose workers have lost their master",
+	},
+	{
+		name:       "two of an earlier run",
+		identifier: "app",
+		message:    `^processes of an earlier run were left over and are killed processes="process \d+, process \d+"$`,
+		reason:     "the test stops a service between two masters, when systemd ends nothing",
+	},
+	{
 		name:       "planted",
 		identifier: "planted",
 		message:    `^a planted warning number \d+$`,
