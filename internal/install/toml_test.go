@@ -16,7 +16,7 @@ func everyFlag() map[string][]string {
 		"name": {"web.1"}, "directory": {"/srv/ü \"x\" 'y'"}, "workers": {"3"}, "bind": {"true"}, "ready": {"first"}, "wait-ready": {"true"},
 		"listen":        {"http@80=3000", "[::1]:81=127.0.0.1:4000", "unix:/run/x=/run/y", "unix:@abstract", "0.0.0.0:82=[::]:5000", "fd:http=6000"},
 		"start-timeout": {"1m30s"}, "drain-timeout": {"500ms"}, "kill-timeout": {"7s"}, "ack-timeout": {"2s"}, "window": {"9"}, "surge": {"2"},
-		"max-draining": {"5"}, "backoff": {"1s..2s"}, "max-message": {"5000"},
+		"master-policy": {"inherit"}, "gomaxprocs": {"inherit"}, "max-draining": {"5"}, "backoff": {"1s..2s"}, "max-message": {"5000"},
 	}
 }
 
