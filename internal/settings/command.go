@@ -33,7 +33,11 @@ func CheckCommand(s Settings) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(directory, name)
 	}
-	if err := checkExecutable(name); err != nil {
+	err = checkExecutable(name)
+	if advice := apart(s.Command[0]); advice != "" && errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("command: %w: %s", err, advice)
+	}
+	if err != nil {
 		return "", fmt.Errorf("command: %w", err)
 	}
 	return name, nil
@@ -79,7 +83,23 @@ func lookPath(name, list string) (string, error) {
 	if unusable != nil {
 		return "", fmt.Errorf("command: %w", unusable)
 	}
-	return "", fmt.Errorf("command: %q was not found in PATH: install it, or give its path", name)
+	advice := apart(name)
+	if advice == "" {
+		advice = "install it, or give its path"
+	}
+	return "", fmt.Errorf("command: %q was not found in PATH: %s", name, advice)
+}
+
+// apart is the advice to write a word as several, if it has spaces in it.
+func apart(word string) string {
+	words := strings.Fields(word)
+	switch len(words) {
+	case 0, 1:
+		return ""
+	case 2:
+		return fmt.Sprintf("it is one word with a space in it: give it as two words, %q %q", words[0], words[1])
+	}
+	return fmt.Sprintf("it is one word with spaces in it: give it as %d words, %q %q ...", len(words), words[0], words[1])
 }
 
 // checkExecutable says what keeps path from being run by this process.

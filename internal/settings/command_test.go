@@ -48,6 +48,10 @@ func TestCheckCommandSaysWhyNothingCanBeRun(t *testing.T) {
 	}{
 		{"", dir, "no command"},
 		{"nowhere", dir, `command: "nowhere" was not found in PATH`},
+		{"node server.js", dir, `command: "node server.js" was not found in PATH: it is one word with a space in it: give it as two words, "node" "server.js"`},
+		{"node server.js --port 3000", dir, `in PATH: it is one word with spaces in it: give it as 4 words, "node" "server.js" ...`},
+		{"nowhere ", dir, `command: "nowhere " was not found in PATH: install it, or give its path`},
+		{"./plain x", dir, dir + `/plain x: file does not exist: it is one word with a space in it: give it as two words, "./plain" "x"`},
 		{"./nowhere", dir, "command: " + dir + "/nowhere: file does not exist"},
 		{"plain", dir, "plain is not executable: chmod +x it, or name what runs it, like: node plain"},
 		{"./plain", dir, "plain is not executable"},
