@@ -248,6 +248,9 @@ func (in *installing) refresh(cmd *cobra.Command, names []string) error {
 	if len(in.req.Flags) > 0 {
 		return usageError{errors.New("install: --refresh takes the settings from NAME.toml: leave them out, or leave --refresh out")}
 	}
+	if cmd.ArgsLenAtDash() >= 0 {
+		return usageError{errors.New("install: --refresh takes names of apps and no command, like: sudo rondo install --refresh app")}
+	}
 	for _, name := range names {
 		if err := settings.CheckName(name); err != nil {
 			return usageError{fmt.Errorf("install: --refresh takes names of apps: %w", err)}

@@ -37,6 +37,8 @@ func TestBadInputOfInstall(t *testing.T) {
 		{"install --env-file - -- x", 2, "--env-file: the path is empty"},
 		{"install --refresh --listen 80 app", 2, "install: --refresh takes the settings from NAME.toml"},
 		{"install --refresh a/b", 2, `--refresh takes names of apps: "a/b" is not a name`},
+		{"install --refresh -- node server.js", 2, "install: --refresh takes names of apps and no command, like: sudo rondo install --refresh app"},
+		{"install --refresh app -- node server.js", 2, `install: --refresh takes names of apps: "--" is not a name`},
 		{"install --user -- x", 1, "systemd does not run here for this user"},
 		{"uninstall --user app", 1, "systemd does not run here for this user"},
 		{"doctor --user", 1, "systemd does not run here for this user"},
@@ -99,7 +101,7 @@ func TestUnitsAreGeneratedAndVerified(t *testing.T) {
 	}
 	h.file("out/app.service", string(text)+"\n", 0o644)
 	r = h.rondo("units", "verify", path)
-	if r.code != 1 || !strings.HasPrefix(r.stdout, path+": edited (rondo ") || !strings.Contains(r.stderr, "1 of 1 are not as rondo writes them") {
+	if r.code != 1 || !strings.HasPrefix(r.stdout, path+": edited (rondo ") || !strings.Contains(r.stderr, "units verify: not as rondo writes them: 1 of 1") {
 		t.Errorf("of an edited unit: %d %q %q", r.code, r.stdout, r.stderr)
 	}
 

@@ -147,7 +147,7 @@ func tellVerdicts(out io.Writer, all []install.Verdict) error {
 		}
 	}
 	if other > 0 {
-		return fmt.Errorf("units verify: %d of %d are not as rondo writes them", other, len(all))
+		return fmt.Errorf("units verify: not as rondo writes them: %d of %d", other, len(all))
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func TestRondosPlace(t *testing.T) {
 	b := newBench(t, systemd.System, 257)
 	for path, want := range map[string]string{
 		b.Rondo:          "which does not last: install it (sudo install -m 755 ",
-		b.Rondo + "-not": "no such file",
+		b.Rondo + "-not": "--rondo " + b.Rondo + "-not: no such file or directory",
 	} {
 		for _, scope := range []systemd.Scope{systemd.System, systemd.User} {
 			if err := CheckRondo(path, scope); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,7 +1,9 @@
 package install
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,8 +15,11 @@ import (
 // system's manager runs it for a reload.
 func CheckRondo(path string, scope systemd.Scope) error {
 	real, err := filepath.EvalSymlinks(path)
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("--rondo %s: %w", path, wrong.Err)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("--rondo %s: %w", path, err)
 	}
 	refused := func(why string) error {
 		return fmt.Errorf("rondo is at %s, %s: install it (sudo install -m 755 %s /usr/local/bin/rondo) and run that one", real, why, real)
