@@ -128,6 +128,6 @@ func reloaded(s master.Status) string {
 	if s.Reload != nil {
 		cut = s.Reload.Cut
 	}
-	return printable(fmt.Sprintf("%s: generation %d serves with %d workers; of the old ones %d drain, %d were cut",
-		s.Name, s.Generation, len(s.Workers)-draining, draining, cut))
+	return printable(fmt.Sprintf("%s: generation %d serves with %s; of the old ones %d draining, %d cut",
+		s.Name, s.Generation, counted(len(s.Workers)-draining, "worker"), draining, cut))
 }

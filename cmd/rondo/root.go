@@ -128,7 +128,7 @@ func nearestFlag(cmd *cobra.Command, name string) string {
 func usageArgs(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if check(cmd, args) != nil {
-			return usageError{fmt.Errorf("%s takes %s, not %d arguments, like: %s", cmd.CommandPath(), want, len(args), cmd.Example)}
+			return usageError{fmt.Errorf("%s takes %s, not %s, like: %s", cmd.CommandPath(), want, counted(len(args), "argument"), cmd.Example)}
 		}
 		return nil
 	}

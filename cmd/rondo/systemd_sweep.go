@@ -77,7 +77,7 @@ func (c *systemdCommand) end(ctx context.Context, list []cgroup.Process, tell fu
 		if ctx.Err() != nil {
 			return fmt.Errorf("new processes keep being started: %s", cgroup.List(list))
 		}
-		tell(fmt.Errorf("%d processes were left in the stopped service, and are killed: %s", len(list), cgroup.List(list)))
+		tell(fmt.Errorf("processes left in the stopped service are killed: %s", cgroup.List(list)))
 		if err := cgroup.Kill(ctx, list); err != nil {
 			return err
 		}

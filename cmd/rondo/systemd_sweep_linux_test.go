@@ -93,7 +93,7 @@ func TestOnlyAFinalStopIsSwept(t *testing.T) {
 		{"", "signal", ""},
 		{"start", "timeout", ""},
 		{"unknown", "success", "whether this stop is final is not known, so the next start has to end what is left, sleep (" + pid + "): no answer\n"},
-		{"stop", "success", "1 processes were left in the stopped service, and are killed: sleep (" + pid + ")\n"},
+		{"stop", "success", "processes left in the stopped service are killed: sleep (" + pid + ")\n"},
 		{"stop", "success", ""}, // nothing is
 	} {
 		if row.want != "" && row.job == "stop" {

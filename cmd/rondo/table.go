@@ -44,7 +44,7 @@ func headline(s master.Status) string {
 			ready++
 		}
 	}
-	text := fmt.Sprintf("%s: %s, generation %d, %d workers ready, pid %d, rondo %s", s.Name, s.State, s.Generation, ready, s.PID, s.Version)
+	text := fmt.Sprintf("%s: %s, generation %d, %s ready, pid %d, rondo %s", s.Name, s.State, s.Generation, counted(ready, "worker"), s.PID, s.Version)
 	if s.ScaledFrom != nil {
 		text += fmt.Sprintf("; scaled from %d", *s.ScaledFrom)
 	}
@@ -54,13 +54,21 @@ func headline(s master.Status) string {
 	return text
 }
 
+// counted is n of things, of which one is called thing.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 func reloadLine(r master.Reload) string {
 	text := "reload: " + r.State
 	if r.Ended != nil {
 		text += " at " + *r.Ended
 	}
 	if r.Cut > 0 {
-		text += fmt.Sprintf(", %d workers cut by drain-timeout", r.Cut)
+		text += fmt.Sprintf(", %s cut by drain-timeout", counted(r.Cut, "worker"))
 	}
 	if r.Error != nil {
 		text += ": " + strings.Join(strings.Fields(*r.Error), " ")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/rondokit/rondo/master"
 )
 
 func TestTheStatusTable(t *testing.T) {
@@ -20,7 +22,7 @@ func TestTheStatusTable(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		t.Fatal(err)
 	}
-	want := "app: ready, generation 3, 1 workers ready, pid 41, rondo 1.2.3; scaled from 4\n" +
+	want := "app: ready, generation 3, 1 worker ready, pid 41, rondo 1.2.3; scaled from 4\n" +
 		"reload: failed at 2026-11-22T10:00:00Z, 2 workers cut by drain-timeout: worker of slot 0 exited\n" +
 		"upgrade: failed: version 1.3.0; gave up\n" +
 		"not adopted: a state: damaged\n" +
@@ -36,8 +38,19 @@ func TestTheStatusTable(t *testing.T) {
 	if got := string(statusTable(s)); got != want {
 		t.Errorf("statusTable =\n%s\nwant\n%s", got, want)
 	}
-	if got, want := reloaded(s.Status), "app: generation 3 serves with 1 workers; of the old ones 1 drain, 2 were cut"; got != want {
+	if got, want := reloaded(s.Status), "app: generation 3 serves with 1 worker; of the old ones 1 draining, 2 cut"; got != want {
 		t.Errorf("reloaded = %q, want %q", got, want)
+	}
+}
+
+func TestOneOfAThingIsNotMany(t *testing.T) {
+	for n, want := range map[int]string{0: "0 workers", 1: "1 worker", 2: "2 workers"} {
+		if got := counted(n, "worker"); got != want {
+			t.Errorf("counted(%d) = %q, want %q", n, got, want)
+		}
+	}
+	if got, want := reloadLine(master.Reload{State: "ok", Cut: 1}), "reload: ok, 1 worker cut by drain-timeout"; got != want {
+		t.Errorf("reloadLine = %q, want %q", got, want)
 	}
 }
 

@@ -103,7 +103,7 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 		case after.Upgrade != nil && after.Upgrade.Error != nil:
 			return "", fmt.Errorf("%s: upgrade: %s; version %s serves on", before.Name, *after.Upgrade.Error, after.Version)
 		default:
-			return printable(fmt.Sprintf("%s: version %s serves, before %s, with the same %d workers", after.Name, after.Version, before.Version, len(after.Workers))), nil
+			return printable(fmt.Sprintf("%s: version %s serves, before %s, with the same %s", after.Name, after.Version, before.Version, counted(len(after.Workers), "worker"))), nil
 		}
 	}
 }
