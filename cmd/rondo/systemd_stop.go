@@ -99,13 +99,17 @@ func (c *systemdCommand) leave(ctx context.Context, pid int, main *sys.Handle) e
 // master is the one whose process is pid: one of another service may have its name.
 // While it is being upgraded it does not answer, and is waited for.
 func (c *systemdCommand) master(ctx context.Context, pid int) (*control.Caller, error) {
+	var why error
 	for {
 		m, err := c.find(ctx, pid)
 		if err == nil {
 			return m, nil
 		}
+		if why == nil || ctx.Err() == nil { // else it may have no other reason than the end of ctx
+			why = err
+		}
 		if wait(ctx, lookAgain); ctx.Err() != nil {
-			return nil, err
+			return nil, why
 		}
 	}
 }
