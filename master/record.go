@@ -121,17 +121,26 @@ type keyRecord struct {
 // its address, which is what it is, and not by its name or place, which a unit may
 // change; and by which one it is of those with one address.
 func (t *table) identities() map[*listener]string {
-	names := make(map[*listener]string, len(t.listeners))
-	seen := map[string]int{}
-	for _, l := range t.listeners {
-		if !l.passed && l.kept == 0 {
-			continue
+	if !slices.EqualFunc(t.listeners, t.identifiedOf, func(l *listener, n keptListener) bool { return n == keptListener{l, l.kept} }) {
+		t.identifiedOf, t.identified = t.identifiedOf[:0], make(map[*listener]string, len(t.listeners))
+		seen := map[string]int{}
+		for _, l := range t.listeners {
+			t.identifiedOf = append(t.identifiedOf, keptListener{l, l.kept})
+			if !l.passed && l.kept == 0 {
+				continue
+			}
+			base := l.network + ":" + l.address.String()
+			seen[base]++
+			t.identified[l] = fmt.Sprintf("%s#%d", base, seen[base])
 		}
-		base := l.network + ":" + l.address.String()
-		seen[base]++
-		names[l] = fmt.Sprintf("%s#%d", base, seen[base])
 	}
-	return names
+	return t.identified
+}
+
+// keptListener is what a listener's identity was made of that may change.
+type keptListener struct {
+	listener *listener
+	kept     int
 }
 
 func identified(of map[*listener]string, list []*listener) []string {

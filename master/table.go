@@ -63,14 +63,16 @@ type table struct {
 	scaledFrom int
 	scaling    bool
 
-	unpassed  error // sockets that --listen names and that are not there
-	stores    bool  // channels are kept for the next master: a worker gets nothing before its own is
-	adoptions int   // masters before this one
-	anew      bool  // adopted from a master that was stopping
-	changed   bool  // beside what the event says: by the time, mostly
-	leaving   bool  // the workers stay for the next master
-	planned   bool  // which is to replace them
-	texts     map[*settings.Settings]json.RawMessage
+	unpassed     error // sockets that --listen names and that are not there
+	stores       bool  // channels are kept for the next master: a worker gets nothing before its own is
+	adoptions    int   // masters before this one
+	anew         bool  // adopted from a master that was stopping
+	changed      bool  // beside what the event says: by the time, mostly
+	leaving      bool  // the workers stay for the next master
+	planned      bool  // which is to replace them
+	texts        map[*settings.Settings]json.RawMessage
+	identified   map[*listener]string // identities, of
+	identifiedOf []keptListener       // these
 
 	starved  []*listener // not polled for want of a worker with room, or holding connections
 	dirty    []*worker   // with a batch that flush must send
