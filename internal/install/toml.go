@@ -13,9 +13,15 @@ import (
 // tomlText is NAME.toml without its first line: what s has of name, command,
 // directory and listen, and the keys that flags set, in the order of settings.Keys.
 func tomlText(s settings.Settings, flags map[string][]string, restart string) (string, error) {
+	var fixed []string
+	for _, key := range settings.Keys() {
+		if key.IsFixed() {
+			fixed = append(fixed, key.Name)
+		}
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The settings of %s, as rondo install wrote them. Change them here: rondo reload %s applies it,\n", s.Name, s.Name)
-	fmt.Fprintf(&b, "# and for name, listen and bind: %s. rondo run --help says what each is.\n\n", restart)
+	fmt.Fprintf(&b, "# and for %s: %s. rondo run --help says what each is.\n\n", strings.Join(fixed, ", "), restart)
 	for _, key := range settings.Keys() {
 		value, err := tomlValue(key, s, flags)
 		if err != nil {

@@ -33,6 +33,9 @@ func (k Key) Variable() string {
 	return "RONDO_" + strings.ToUpper(strings.ReplaceAll(k.Name, "-", "_"))
 }
 
+// IsFixed tells whether a reload cannot change k: the service must be restarted.
+func (k Key) IsFixed() bool { return k.fixed }
+
 // Check says whether text is a value of k by itself.
 func (k Key) Check(text string) error {
 	var s Settings
