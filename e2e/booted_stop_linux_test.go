@@ -131,6 +131,7 @@ func TestStoppedOrKilledServiceLeavesNothing(t *testing.T) {
 			s.killAndStayDown()
 			s.stop()
 		}
+		s.uninstallWithoutAMaster()
 	})
 }
 
@@ -215,6 +216,29 @@ func (s *stopping) killAndStayDown() {
 	s.over(when, "inactive", "exec-condition")
 	s.cut(when, busy)
 	s.with()
+}
+
+// uninstallWithoutAMaster takes all away when the master was killed and the next one is
+// not yet started: no later start would end what is left.
+func (s *stopping) uninstallWithoutAMaster() {
+	s.t.Helper()
+	const when = "an uninstall without a master"
+	s.with("RestartSec=1h")
+	st, busy := s.begin(when)
+	usual := s.handle(inSlot(st, 0))
+	s.Must("kill", "-KILL", strconv.Itoa(st.PID))
+	s.Await("app.service", func(p map[string]string) bool { return p["SubState"] == "auto-restart" }, "SubState")
+	out, err := s.rondo("uninstall", "app")
+	if n := strings.Count(out, ", which the service had left behind\n"); err != nil || n < 2 {
+		s.t.Errorf("%s: %q, %v, want it to name two that were killed at least", when, out, err)
+	}
+	s.ended(usual)
+	s.cut(when, busy)
+	for pid := range s.met {
+		if s.HostPID(pid) != 0 {
+			s.t.Errorf("%s: process %d lives", when, pid)
+		}
+	}
 }
 
 // handle is of a process of the machine.

@@ -27,6 +27,9 @@ func newUninstall() *cobra.Command {
 					return fmt.Errorf("uninstall: %w", err)
 				}
 				r, err := m.Uninstall(ctx, args[0])
+				for _, what := range r.Killed {
+					fmt.Fprintln(cmd.OutOrStdout(), printable("killed "+what+", which the service had left behind"))
+				}
 				for _, what := range r.Removed {
 					edited := ""
 					if slices.Contains(r.Edited, what) {

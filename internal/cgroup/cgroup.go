@@ -85,3 +85,6 @@ func Strangers(path string, keep []int) ([]Process, error) { return strangers(pa
 // ended. One that has ended since then, or left the control group, is none of them,
 // also if its pid is used again. If ctx ends first the error names those that live.
 func Kill(ctx context.Context, list []Process) error { return kill(ctx, list) }
+
+// KillIn is Kill for what Strangers gave of the control group at path.
+func KillIn(ctx context.Context, path string, list []Process) error { return killIn(ctx, path, list) }

@@ -17,3 +17,5 @@ func leftovers([]int) ([]Process, error) { return nil, errors.ErrUnsupported }
 func strangers(string, []int) ([]Process, error) { return nil, errors.ErrUnsupported }
 
 func kill(context.Context, []Process) error { return errors.ErrUnsupported }
+
+func killIn(context.Context, string, []Process) error { return errors.ErrUnsupported }

@@ -23,6 +23,19 @@ func kill(ctx context.Context, list []Process) error {
 	if err != nil {
 		return err
 	}
+	return v.kill(ctx, g, list)
+}
+
+func killIn(ctx context.Context, path string, list []Process) error {
+	v := here()
+	g, err := v.group(path)
+	if err != nil {
+		return err
+	}
+	return v.kill(ctx, g, list)
+}
+
+func (v view) kill(ctx context.Context, g group, list []Process) error {
 	var victims []victim
 	defer func() {
 		for _, one := range victims {

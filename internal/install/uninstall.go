@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rondokit/rondo/internal/cgroup"
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/systemd"
 )
 
 // A Removal is what Uninstall has taken away, and left.
@@ -18,6 +20,7 @@ type Removal struct {
 	Removed []string // files, and the account
 	Edited  []string // those of them that a person had edited
 	Kept    []string // what is left, and why
+	Killed  []string // processes that the service had left behind
 }
 
 // Uninstall stops an app, letting it drain, and removes all that rondo made for
@@ -117,11 +120,33 @@ func (m *Machine) stop(ctx context.Context, names []string, r *Removal) error {
 		if err := m.Manager.Stop(ctx, name); err != nil {
 			return err
 		}
+		if err := m.killLeft(ctx, unit, r); err != nil {
+			return err
+		}
 	}
 	if len(names) == 0 {
 		return nil
 	}
 	return m.Manager.Disable(ctx, names...)
+}
+
+// killLeft ends what is left in a service that has been stopped while it waited to be
+// started again: systemd runs nothing of ours then, and nobody would look for it later.
+func (m *Machine) killLeft(ctx context.Context, u systemd.Unit, r *Removal) error {
+	if u.Group == "" {
+		return nil
+	}
+	list, err := cgroup.Strangers(u.Group, nil)
+	if errors.Is(err, errors.ErrUnsupported) { // there is no such group any more
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		r.Killed = append(r.Killed, p.String())
+	}
+	return cgroup.KillIn(ctx, u.Group, list)
 }
 
 // forget has the manager forget units whose files are gone, also that they failed.
