@@ -19,7 +19,7 @@ var proofs = []struct {
 	fails             func(s *scene, directive string)
 }{
 	{"MemoryDenyWriteExecute", "Node and other programs with a JIT compiler", (*scene).killsNodeAndNotGo},
-	{"SystemCallFilter", "SCHED_BATCH is among them", answers("batch=1")},
+	{"SystemCallFilter", "SCHED_BATCH is among them", (*scene).deniesBatch},
 	{"RestrictAddressFamilies", "the manager, the journal and rondo reload", (*scene).endsTheMaster},
 	{"RestrictAddressFamilies", "the addresses of the machine", answers("interfaces=ERR_SYSTEM_ERROR")},
 	{"UMask", "others may be meant to read", answers("upload=600")},

@@ -78,6 +78,12 @@ func (s *scene) endsTheMaster(directive string) {
 	}
 }
 
+func (s *scene) deniesBatch(directive string) {
+	s.t.Helper()
+	s.Expect("no SCHED_BATCH")
+	answers("batch=1")(s, directive)
+}
+
 func (s *scene) hidesTheProgram(directive string) {
 	s.t.Helper()
 	_, directory, _ := strings.Cut(directive, "=")

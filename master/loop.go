@@ -594,8 +594,9 @@ func (l *loop) signal(p *proc, s signal) {
 		err = p.process.Signal(syscall.SIGTERM)
 	case sigKill:
 		p.killed = true
-		err = p.process.Signal(syscall.SIGKILL)
-		p.process.KillGroup()
+		if err = p.process.Signal(syscall.SIGKILL); err == nil { // else it was adopted and has ended: its number may be another's
+			p.process.KillGroup()
+		}
 	}
 	if err != nil && err != unix.ESRCH {
 		l.m.log.Error("cannot signal worker", p.worker.attrs("err", err)...)

@@ -167,9 +167,8 @@ func (l *loop) exited(p *proc) {
 		return // the next turn comes here again: ExitFD stays readable
 	}
 	l.m.poller.Watch(p.process.ExitFD, 0, 0)
-	// What it started and did not take out of its process group ends with it. Until it
-	// is reaped, the group's number is nobody else's.
-	p.endGroup()
+	// What it started and did not take out of its process group ends with it.
+	p.process.KillGroup()
 	status, err := p.process.Reap()
 	if err != nil && !p.worker.adopted {
 		panic(fmt.Sprintf("master: cannot reap %s: %v", p.worker, err))
@@ -196,15 +195,6 @@ func (l *loop) exited(p *proc) {
 	})
 }
 
-// endGroup ends what a worker left in its process group. The number of one that was
-// adopted may be another's by now, once init has collected it; what it left ends
-// with the service.
-func (p *proc) endGroup() {
-	if !p.worker.adopted {
-		p.process.KillGroup()
-	}
-}
-
 // died makes p one that only has left something to read.
 func (l *loop) died(p *proc) {
 	p.dead, p.left = true, sys.Unread(p.channel)
@@ -218,8 +208,9 @@ func (l *loop) abandon(p *proc) {
 	l.closeChannel(p)
 	if p.process != nil {
 		l.m.poller.Watch(p.process.ExitFD, 0, 0)
-		p.process.Signal(syscall.SIGKILL)
-		p.endGroup()
+		if p.process.Signal(syscall.SIGKILL) == nil {
+			p.process.KillGroup()
+		}
 		p.process.Reap()
 	}
 	if p.state != nil {

@@ -75,6 +75,10 @@ func toUpgrade(ctx context.Context, name string, all bool) ([]*control.Caller, e
 const (
 	upgradePatience = 30 * time.Second
 	lookAgain       = 20 * time.Millisecond
+
+	// anotherUpgrade is how long nobody answers, at most, while one that was asked for by
+	// somebody else is at work.
+	anotherUpgrade = 2 * time.Second
 )
 
 // upgrade replaces one master and says how that went. The old one ends before it could
@@ -83,7 +87,11 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, upgradePatience, fmt.Errorf("not in %v", upgradePatience))
 	defer cancel()
 	var before, after status
-	if err := c.Status(ctx, &before); err != nil {
+	err := c.Status(ctx, &before)
+	for began := time.Now(); err != nil && time.Since(began) < anotherUpgrade; err = c.Status(ctx, &before) {
+		wait(ctx, lookAgain)
+	}
+	if err != nil {
 		return "", fmt.Errorf("upgrade: %w", err)
 	}
 	asked := c.Upgrade(ctx)
@@ -95,7 +103,8 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 		err := c.Status(ctx, &after)
 		switch {
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("upgrade of %s: %w", before.Name, errors.Join(context.Cause(ctx), asked, err))
+			return "", fmt.Errorf("upgrade of %s: the program that took over does not answer: put version %s back in its place, and restart the service; "+
+				"journalctl -u %s.service shows what it said: %w", before.Name, before.Version, before.Name, errors.Join(context.Cause(ctx), asked, err))
 		case err != nil: // between the two
 		case after.PID != before.PID:
 			return after.afterEnd(before)

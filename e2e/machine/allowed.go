@@ -32,6 +32,12 @@ var allowed = []allowance{
 		reason:     "the test deploys a program that does not start",
 	},
 	{
+		name:       "no SCHED_BATCH",
+		identifier: "app",
+		message:    `^the master runs without SCHED_BATCH, which costs speed: allow sched_setattr, or set master-policy to inherit err="operation not permitted"$`,
+		reason:     "the test has the unit filter the system call out",
+	},
+	{
 		name:       "systemctl reload failed",
 		identifier: "systemd",
 		message:    `^Reload failed for app\.service - app \(rondo\)\.$`,

@@ -30,8 +30,17 @@ func (c *Command) attr() *syscall.ProcAttr {
 // Signal sends sig to the process; ESRCH when it has ended.
 func (p *Process) Signal(sig syscall.Signal) error { return p.signal(sig) }
 
-// KillGroup sends SIGKILL to the process and all it left in its group.
-func (p *Process) KillGroup() error { return unix.Kill(-p.PID, unix.SIGKILL) }
+// KillGroup sends SIGKILL to the process and all it left in its group. Where its PID is
+// not known, that is nobody.
+//
+// The number of a group is nobody else's while anybody is left in it. Of one that was
+// adopted it may be later: only call it when ExitFD has just become readable.
+func (p *Process) KillGroup() error {
+	if p.PID <= 0 { // 0 would be our own group
+		return unix.ESRCH
+	}
+	return unix.Kill(-p.PID, unix.SIGKILL)
+}
 
 // AdoptProcess gives the process that pidfd, which it takes when there is no error,
 // is of: the child of another process that has ended. Its PID is 0 when it has ended,

@@ -51,6 +51,9 @@ func TestReapOfOneThatIsGoneTakesNoOtherChild(t *testing.T) {
 	if err := unix.Waitid(unix.P_PID, other.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}
+	if err := adopted.KillGroup(); err != unix.ESRCH { // 0 would mean this test
+		t.Errorf("KillGroup = %v, want ESRCH", err)
+	}
 	if _, err := adopted.Reap(); err != unix.ECHILD {
 		t.Errorf("Reap = %v, want ECHILD", err)
 	}
