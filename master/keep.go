@@ -122,7 +122,9 @@ func (t *table) unsaved(ev *event) (whole, channel bool) {
 }
 
 func (l *loop) saveWorker(p *proc) {
+	fault.At("before worker save")
 	l.saved(p.state.Save(encode(p.worker.record(l.t.identities()))))
+	fault.At("after worker save")
 }
 
 // saved says once that what there is to save is too much.
@@ -167,10 +169,12 @@ func (l *loop) answered(ev *event) {
 		return
 	}
 	p := l.procs[ev.worker]
+	fault.At("before count")
 	if p.counted != p.worker.handedOver {
 		p.counted = p.worker.handedOver
 		p.state.Count(p.counted)
 	}
+	fault.At("before settle")
 	p.state.Settle(ev.msg.Ack)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/internal/cgroup"
+	"github.com/rondokit/rondo/internal/fault"
 	"github.com/rondokit/rondo/internal/notify"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/systemd"
@@ -157,6 +158,7 @@ func (s *store) Drop(name string) {
 
 func (s *store) Sync(done func()) {
 	s.teller.queue(func() error {
+		fault.At("before barrier")
 		barrier, err := s.teller.notifier.Barrier()
 		if isQueueFull(err) {
 			return err
