@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,6 +161,65 @@ func TestUpgradesLoseNothing(t *testing.T) {
 		if done := s.upgraded().Adopted; told != done || done < upgrades+3 {
 			t.Errorf("the journal tells of %d upgrades, want the %d that there were", told, done)
 		}
+	})
+}
+
+// Old workers that drain have closed their channels. What they hold ends them, or
+// drain-timeout does, also after an upgrade.
+func TestUpgradesKeepWorkersThatDrain(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		programs := []string{nextBuild.path(t), rondo(t)}
+		h.program(surviving(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "2", "--drain-timeout", "60s")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		before := h.status()
+		drained := func(what string, cut bool) {
+			t.Helper()
+			var open []*echo
+			for range 4 {
+				open = append(open, h.openEcho())
+			}
+			old := h.status().Workers
+			if out, err := h.rondo("reload", "app"); err != nil {
+				t.Fatalf("%s: reload: %q, %v", what, out, err)
+			}
+			h.put(programs[0])
+			programs[0], programs[1] = programs[1], programs[0]
+			if out, err := h.rondo("upgrade", "app"); err != nil {
+				t.Fatalf("%s: upgrade: %q, %v", what, out, err)
+			}
+			for _, w := range old {
+				is := func(now master.Worker) bool { return now.PID == w.PID && now.ID == w.ID && now.State == "draining" }
+				if st := h.status(); !cut && !slices.ContainsFunc(st.Workers, is) {
+					t.Errorf("%s: worker %d, which drains, is not in the status: %+v", what, w.ID, st.Workers)
+				}
+			}
+			for _, e := range open {
+				if !cut {
+					e.end(t)
+				} else if err := <-e.done; err == nil {
+					t.Errorf("%s: a connection was not cut", what)
+				}
+			}
+			st := h.until(what+": rid of the old workers", func(st master.Status) bool { return len(st.Workers) == 2 })
+			if st.PID != before.PID {
+				t.Errorf("%s: the master is process %d, before %d", what, st.PID, before.PID)
+			}
+			if n := len(strings.Fields(h.Must("pgrep", "-P", strconv.Itoa(st.PID)))); n != 2 {
+				t.Errorf("%s: the master has %d children, want the 2 workers:\n%s", what, n, h.Must("ps", "-eo", "pid,ppid,stat,args"))
+			}
+			h.Await("app.service", func(p map[string]string) bool { return p["NFileDescriptorStore"] == "7" }, "NFileDescriptorStore")
+		}
+		drained("connections that end", false)
+		h.Must("sed", "--in-place", "s/^drain-timeout.*/drain-timeout = \"2s\"/", "/etc/rondo/app.toml")
+		if out, err := h.rondo("reload", "app"); err != nil { // now workers have that drain-timeout
+			t.Fatalf("reload: %q, %v", out, err)
+		}
+		h.until("rid of the workers before", func(st master.Status) bool { return len(st.Workers) == 2 })
+		drained("connections that do not end", true)
+		cut := machine.Filter{Identifier: "app"}
+		h.AwaitEntry(cut, func(e machine.Entry) bool { return strings.HasPrefix(e.Message, "drain ended by drain-timeout ") })
 	})
 }
 

@@ -381,7 +381,11 @@ func (t *table) tellLeave(w *worker) {
 // could not be kept yet, was the last master's doing: it is started again.
 func (t *table) takeAway(w *worker) {
 	delete(t.workers, w.id)
-	if w.want == up && w.state == wReady {
+	t.do(effect{kind: effRelease, worker: w})
+	switch {
+	case w.want == down:
+		t.log.Info("worker exited", w.attrs("reason", lostWith)...)
+	case w.state == wReady:
 		e := exit{code: -1, reason: lostWith}
 		w.slot.lastExit = &e
 		t.log.Warn("worker died", w.died(e)...)

@@ -244,7 +244,7 @@ func TestAWorkerThatIsNoUseAnyMoreIsReplaced(t *testing.T) {
 			name:  "draining, gone",
 			set:   func(s *stage) { s.turn(event{kind: evScale, n: 1}) },
 			with:  func(s *stage) aftermath { return aftermath{gone: []*peer{s.peers[2]}} },
-			slots: []string{"ready 1"}, end: []int{1},
+			slots: []string{"ready 1"}, said: "worker exited", end: []int{1},
 		}, {
 			name: "next of a reload, gone",
 			set:  func(s *stage) { s.reload(nil); s.online(s.newest(), 0) },
@@ -335,6 +335,11 @@ func TestAWorkerThatIsNoUseAnyMoreIsReplaced(t *testing.T) {
 			}
 			s.log.Reset()
 			s.crash(a)
+			for _, p := range a.gone {
+				if !slices.Contains(s.did, fmt.Sprintf("release %d", p.id)) {
+					t.Errorf("adopted: what is kept of worker %d, which is gone, is not dropped", p.id)
+				}
+			}
 			got := s.took("spawn", "line", "signal")
 			for i, d := range got {
 				if strings.HasSuffix(d, "}") { // the line

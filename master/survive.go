@@ -461,6 +461,17 @@ type Handover struct {
 	Begun   map[string][]byte // what was read of lines of output that have not ended, by the names of their pipes
 }
 
+// endedChannel gives a channel that nobody has the other end of: the next master reads
+// its end, as this one has read that of a worker's.
+func endedChannel() (int, error) {
+	ours, theirs, err := sys.Socketpair()
+	if err != nil {
+		return -1, err
+	}
+	sys.Close(theirs)
+	return ours, nil
+}
+
 // handOver gives descriptors of all that the next master needs.
 func (l *loop) handOver() *Handover {
 	h := &Handover{Stored: map[string]int{}}
@@ -473,10 +484,15 @@ func (l *loop) handOver() *Handover {
 		give(serviceName, l.state.FD())
 	}
 	for id, p := range l.procs {
-		if p.process != nil && p.channel >= 0 {
+		if p.process == nil { // its start is undone, or it has ended
+			continue
+		}
+		give(fmt.Sprintf(processName, id), p.process.ExitFD)
+		give(fmt.Sprintf(workerName, id), p.state.FD())
+		if p.channel >= 0 {
 			give(fmt.Sprintf(channelName, id), p.channel)
-			give(fmt.Sprintf(processName, id), p.process.ExitFD)
-			give(fmt.Sprintf(workerName, id), p.state.FD())
+		} else if ended, err := endedChannel(); err == nil { // a Node worker that drains has closed it
+			h.Stored[fmt.Sprintf(channelName, id)] = ended
 		}
 	}
 	for i, s := range l.cfg.Sockets {
