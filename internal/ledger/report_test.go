@@ -48,6 +48,22 @@ func TestCheckFindsWhatDoesNotBalance(t *testing.T) {
 	}
 }
 
+func TestReportWithoutWhatIsAccountedForBalances(t *testing.T) {
+	r := balanced()
+	r.Failures = append(r.Failures, Failure{ID: "0-0-8", Class: Refused})
+	lost := r.Failures
+	if err := r.Without(lost).Check(); err != nil {
+		t.Errorf("without all that was lost Check() = %v", err)
+	}
+	rest := r.Without(lost[:1])
+	if err := rest.Check(); err == nil || !strings.Contains(err.Error(), "1 lost: 1 refused\nledger: first: 0-0-8") {
+		t.Errorf("without one of two that were lost Check() = %v, want the other", err)
+	}
+	if r.Lost != 2 || r.Classes[Hung] != 1 || len(r.Failures) != 2 {
+		t.Errorf("Without has changed the report: %+v", r)
+	}
+}
+
 func TestReportIsReadable(t *testing.T) {
 	got := balanced().String()
 	for _, want := range []string{
