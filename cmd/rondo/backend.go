@@ -62,7 +62,12 @@ func (b backend) Leave(ctx context.Context) error {
 	if err := b.store.suffices(); err != nil {
 		return err
 	}
-	return b.Master.Leave(ctx)
+	b.orders.left.Store(true) // before Run can return
+	err := b.Master.Leave(ctx)
+	if err != nil {
+		b.orders.left.Store(false)
+	}
+	return err
 }
 
 // Stop is as SIGTERM. It returns when the drain has begun, which only the master can

@@ -29,9 +29,13 @@ type upgrading struct {
 func host(ctx context.Context, cfg master.Config, notifier *notify.Notifier, up upgrading, sigs *pending) error {
 	o := &orders{log: cfg.Logger, sigs: sigs, stop: make(chan struct{}, 1), program: up.program}
 	o.last.Store(up.last)
+	mark := newMark(cfg.Logger)
 	for {
 		h, err := hostOne(ctx, cfg, notifier, o)
 		if h == nil {
+			if err == nil && !o.left.Load() {
+				mark.remove()
+			}
 			return err
 		}
 		o.handOver()

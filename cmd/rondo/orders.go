@@ -23,6 +23,7 @@ type orders struct {
 
 	busy    atomic.Bool                   // with an upgrade
 	leaving atomic.Bool                   // for one
+	left    atomic.Bool                   // the workers to the next master
 	last    atomic.Pointer[upgradeStatus] // upgrade
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -20,7 +21,8 @@ func newSystemdSweep() *cobra.Command {
 			"that no next master will take over what runs on, it kills the processes that are left in the service,\n" +
 			"and warns of them. Otherwise, for a restart or after a crash, it does nothing. It warns and does nothing\n" +
 			"when systemd does not say which of them it is: the next start then kills what it does not take over.\n" +
-			"It exits 1 if a process that it kills does not end.",
+			"It exits 1 if a process that it kills does not end; and if the master's process has ended well without\n" +
+			"a word of the master that it did, so that systemd starts the service again.",
 		Example: "ExecStopPost=+/usr/bin/rondo systemd-sweep app",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			told := func(err error) { warn(cmd.ErrOrStderr(), c.name, fmt.Errorf("systemd-sweep: %w", err)) }
@@ -41,19 +43,31 @@ func (c *systemdCommand) sweep(ctx context.Context, tell func(error)) error {
 		return nil
 	}
 	list, err := cgroup.Leftovers(nil)
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return err
 	}
-	job, err := c.job(ctx)
-	if err != nil {
-		tell(fmt.Errorf("whether this stop is final is not known, so the next start has to end what is left, %s: %w", cgroup.List(list), err))
+	result := os.Getenv("SERVICE_RESULT")
+	unasked := result == "success" && isMarked()
+	if len(list) == 0 && !unasked {
 		return nil
 	}
-	if !final(job, os.Getenv("SERVICE_RESULT")) {
+	job, err := c.job(ctx)
+	switch {
+	case err != nil:
+		tell(fmt.Errorf("whether this stop is final is not known, so the next start has to end what is left, %s: %w", cgroup.List(list), err))
+		return nil
+	case job == "" && unasked:
+		return errUnasked
+	case !final(job, result):
 		return nil
 	}
 	return c.end(ctx, list, tell)
 }
+
+// errUnasked has systemd take the end of a process for a failure, as which it starts
+// the service again and keeps its store.
+var errUnasked = errors.New("the process ended without an error, and no master has ended the service: systemd starts it again; " +
+	"if that goes on, the program in ExecStart= is none that serves")
 
 // final says whether no start follows the stop that systemd has this job for. Without
 // a job the process has ended by itself: systemd restarts it unless that went well, or

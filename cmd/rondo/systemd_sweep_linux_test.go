@@ -88,13 +88,20 @@ func TestOnlyAFinalStopIsSwept(t *testing.T) {
 	in(t, group, left)
 	p := start(t, left)
 	pid := strconv.Itoa(left.Process.Pid)
+	marked := newHome(t).dir
+	if err := os.WriteFile(filepath.Join(marked, "unended"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct{ job, result, want string }{
 		{"restart", "success", ""},
 		{"", "signal", ""},
+		{"", "success", "error: " + errUnasked.Error() + "\n"},
 		{"start", "timeout", ""},
 		{"unknown", "success", "whether this stop is final is not known, so the next start has to end what is left, sleep (" + pid + "): no answer\n"},
 		{"stop", "success", "processes left in the stopped service are killed: sleep (" + pid + ")\n"},
 		{"stop", "success", ""}, // nothing is
+		{"", "success", "error: " + errUnasked.Error() + "\n"},
+		{"restart", "success", ""},
 	} {
 		if row.want != "" && row.job == "stop" {
 			p.lives()
@@ -103,8 +110,9 @@ func TestOnlyAFinalStopIsSwept(t *testing.T) {
 		sweep.Args[0] = "sweeper" // which is not rondo
 		sweep.Env = append(newHome(t).env, role("sweeper"), "JOB="+row.job, "SERVICE_RESULT="+row.result)
 		in(t, group, sweep)
+		sweep.Env = append(sweep.Env, "RUNTIME_DIRECTORY="+marked)
 		out, err := sweep.CombinedOutput()
-		if err != nil || string(out) != row.want {
+		if failed := strings.HasPrefix(row.want, "error: "); (err != nil) != failed || string(out) != row.want {
 			t.Errorf("with job %q and result %s: %v, told %q, want %q", row.job, row.result, err, out, row.want)
 		}
 	}
