@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -44,6 +45,20 @@ func (h *host) unfault() (came bool) {
 	h.t.Helper()
 	_, err := h.Run("rm", faultFile)
 	return err != nil
+}
+
+// passed waits until a fault has come that leaves the master alive.
+func (h *host) passed() {
+	h.t.Helper()
+	for limit := time.Now().Add(patience); ; {
+		h.get("tcp", "127.0.0.1:8080")
+		if _, err := h.ReadFile(faultFile); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if time.Now().After(limit) {
+			h.t.Fatal("the fault does not come")
+		}
+	}
 }
 
 // next waits for the master after the one of that status.
@@ -87,7 +102,7 @@ func TestCrashAtEachPointLosesOnlyWhatIsCounted(t *testing.T) {
 		for range max(1, count(10)) {
 			for _, point := range []string{
 				"before accept", "after accept", "before intent", "before send", "after send",
-				"after ack", "before done", "before save", "after save",
+				"after ack", "before count", "before settle", "before done", "before save", "after save",
 			} {
 				before := s.status()
 				s.fault("kill %d %s", random.IntN(8), point)
@@ -114,6 +129,38 @@ func TestCrashAtEachPointLosesOnlyWhatIsCounted(t *testing.T) {
 	})
 }
 
+// TestMasterHeldUpInAHandoffLosesNothing has it wait where a connection is half handed
+// over, or stop there, for the watchdog to end it.
+func TestMasterHeldUpInAHandoffLosesNothing(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.Expect("watchdog")
+		h.Expect("watchdog result")
+		h.expectFound()
+		h.Allow("accepted ones lost") // SIGABRT wakes the master before it ends it
+		h.Allow("unsent ones lost")
+		h.withFaults()
+		h.WriteFile("/etc/systemd/system/app.service.d/watchdog.conf", 0o644, "[Service]\nWatchdogSec=2s\n")
+		s := h.survive()
+		random := rand.New(rand.NewPCG(seed, 7))
+		before := s.status()
+		for _, point := range []string{"before intent", "before send", "after send", "before settle"} {
+			s.fault("300ms %d %s", random.IntN(8), point)
+			s.passed()
+			s.same("a wait " + point)
+		}
+		if st := s.status(); st.PID != before.PID || st.Counters.ClosedUndelivered+st.Counters.Ambiguous > 0 {
+			t.Errorf("a master that waits is replaced or loses connections: before %+v, now %+v", before, st)
+		}
+		s.fault("stop %d after send", random.IntN(8))
+		if after := s.next(before); after.Adopted != 1 {
+			t.Errorf("adopted %d times after a stop", after.Adopted)
+		}
+		s.same("a stop after send")
+		s.end("waits in handoffs, and a stop that the watchdog ended")
+		s.ticks()
+	})
+}
+
 // TestCrashDuringAReloadEndsWithOneGeneration has the master killed at each of its
 // steps, or at a random one of each kind when it is no soak.
 func TestCrashDuringAReloadEndsWithOneGeneration(t *testing.T) {
@@ -130,8 +177,8 @@ func TestCrashDuringAReloadEndsWithOneGeneration(t *testing.T) {
 			name  string
 			times int // that a reload comes by, or somewhat fewer
 		}{
-			{"before spawn", 2}, {"after spawn", 2}, {"before line", 6}, {"after disconnect", 2},
-			{"before save", 20}, {"after save", 20},
+			{"before spawn", 2}, {"after spawn", 2}, {"before barrier", 2}, {"before line", 6}, {"after disconnect", 2},
+			{"before save", 20}, {"after save", 20}, {"before worker save", 8}, {"after worker save", 8},
 		} {
 			skips := []int{random.IntN(point.times)}
 			if soak {
