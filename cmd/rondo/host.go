@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/internal/cgroup"
-	"github.com/rondokit/rondo/internal/control"
 	"github.com/rondokit/rondo/internal/notify"
 	"github.com/rondokit/rondo/master"
 )
@@ -56,11 +55,7 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 	if err := hideMemory(); err != nil {
 		return nil, err
 	}
-	path, err := control.Path(cfg.Name)
-	if err != nil {
-		return nil, err
-	}
-	listener, err := control.Listen(ctx, path)
+	controls, err := openControls(ctx, &cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -72,19 +67,14 @@ func hostOne(ctx context.Context, cfg master.Config, notifier *notify.Notifier, 
 	}
 	m, err := master.New(cfg)
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, controls.close())
 	}
 	ctx, stopNow := context.WithCancelCause(ctx)
 	defer stopNow(nil)
 	around, end := context.WithCancel(context.WithoutCancel(ctx))
 	o.master, o.stopNow = m, stopNow
-	server := &control.Server{Listener: listener, Backend: backend{m, o, teller, store}, Logger: cfg.Logger}
 	var all sync.WaitGroup // of goroutines that end with around
-	all.Go(func() {
-		if err := server.Run(around); err != nil {
-			cfg.Logger.Error("control socket ended; the service goes on without it", "err", err)
-		}
-	})
+	all.Go(func() { controls.run(around, backend{m, o, teller, store}) })
 	all.Go(func() { teller.run(around) })
 	all.Go(func() { store.check(around) })
 	all.Go(func() { o.run(around) })

@@ -15,7 +15,8 @@
 //
 // A Backend says by Busy that an error is a conflict, and Refused tells an error that
 // the master answered from one of a master that was not reached, or ended. NotRunning
-// tells the error of a Find that found none, ErrNotYours is of a master that another
+// tells the error of a Find that found none, AlreadyRunning that of a Listen where a
+// master is, and ErrNotYours is of a master that another
 // user could ask. Everything else is told to the caller in
 // one line and acted on by nobody.
 package control

@@ -131,6 +131,14 @@ func bind(ctx context.Context, path string) (*net.UnixListener, error) {
 	return l.(*net.UnixListener), nil
 }
 
+// AlreadyRunning tells the error of a Listen at the place of a live master.
+func AlreadyRunning(err error) bool {
+	_, is := errors.AsType[alreadyRunning](err)
+	return is
+}
+
+type alreadyRunning struct{ error }
+
 // running is the error that a master has the place at path already.
 func running(ctx context.Context, path string) error {
 	name := filepath.Base(filepath.Dir(path))
@@ -139,10 +147,10 @@ func running(ctx context.Context, path string) error {
 	caller := At(path)
 	who, err := caller.identity(ctx)
 	if err == nil {
-		return fmt.Errorf("rondo %q is already running (pid %d): use rondo reload, or give this one another name", who.Name, who.PID)
+		return alreadyRunning{fmt.Errorf("rondo %q is already running (pid %d): use rondo reload, or give this one another name", who.Name, who.PID)}
 	}
 	if p, err := caller.peer(); err == nil {
-		return fmt.Errorf("rondo %q is already running (pid %d) and does not answer", name, p.pid)
+		return alreadyRunning{fmt.Errorf("rondo %q is already running (pid %d) and does not answer", name, p.pid)}
 	}
-	return fmt.Errorf("rondo %q is already running, or just starting: %s.lock is held", name, path)
+	return alreadyRunning{fmt.Errorf("rondo %q is already running, or just starting: %s.lock is held", name, path)}
 }
