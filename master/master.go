@@ -91,7 +91,7 @@ func New(cfg Config) (*Master, error) {
 	if cfg.Stderr == nil {
 		cfg.Stderr = os.Stderr
 	}
-	if last, planned, ok := LastSettings(cfg.Stored); ok && !planned {
+	if last, replaced, ok := LastSettings(cfg.Stored); ok && !replaced {
 		cfg.Settings = last // what is on disk now is the next reload's
 	}
 	if _, err := check(&cfg); err != nil {

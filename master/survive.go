@@ -83,9 +83,9 @@ func IsStored(name string, listening bool) bool {
 }
 
 // LastSettings gives the settings of the generation that the last master served with,
-// from what it left; and whether it left so that workers are replaced, for which other
+// from what it left; and whether the next one replaces the workers, for which other
 // settings may count. It borrows the descriptors. ok is false where there is nothing to be read.
-func LastSettings(stored map[string]int) (s settings.Settings, planned, ok bool) {
+func LastSettings(stored map[string]int) (s settings.Settings, replaced, ok bool) {
 	fd, ok := stored[serviceName]
 	if !ok {
 		return s, false, false
@@ -105,7 +105,8 @@ func LastSettings(stored map[string]int) (s settings.Settings, planned, ok bool)
 	if err != nil || json.Unmarshal(text, r) != nil || json.Unmarshal(r.Settings[r.Generation], &s) != nil {
 		return settings.Settings{}, false, false
 	}
-	return s, r.Planned || r.Stopping, true
+	_, err = r.settings()
+	return s, r.Planned || r.Stopping || err != nil || svc.Attempts()+1 >= maxAttempts, true
 }
 
 // recall takes over what the last master left, or begins anew. It reports whether

@@ -219,7 +219,15 @@ func (x *left) recalls(cfg Config) (*loop, error) {
 
 func (x *left) mustRecall() *loop {
 	x.t.Helper()
-	l, err := x.recalls(x.config())
+	return x.mustRecallWith(2)
+}
+
+// mustRecallWith recalls with other settings on disk.
+func (x *left) mustRecallWith(workers int) *loop {
+	x.t.Helper()
+	cfg := x.config()
+	cfg.Workers = workers
+	l, err := x.recalls(cfg)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -273,15 +281,18 @@ func TestTheThirdAttemptStartsClean(t *testing.T) {
 			}
 			again[name] = dup
 		}
-		l := x.mustRecall()
-		if !l.adopted {
-			t.Fatalf("attempt %d did not adopt:\n%s", n, x.log.String())
+		l := x.mustRecallWith(5)
+		if !l.adopted || l.cfg.Workers == 5 {
+			t.Fatalf("attempt %d did not adopt with the last settings:\n%s", n, x.log.String())
 		}
 		l.t.leaving = true // it ends without the workers, as a crash does
 		x.end()
 		x.stored = again
 	}
-	l := x.mustRecall()
+	l := x.mustRecallWith(5)
+	if l.cfg.Workers != 5 {
+		t.Errorf("the third attempt starts %d workers, want the 5 of the settings that there are now", l.cfg.Workers)
+	}
 	if l.adopted || len(l.t.slots) != 0 || l.t.phase != starting {
 		t.Errorf("the third attempt: adopted %v, %d slots, phase %v", l.adopted, len(l.t.slots), l.t.phase)
 	}

@@ -66,6 +66,9 @@ func (s *Service) Attempt() int {
 	return int(min(n, 1<<30))
 }
 
+// Attempts says how many there were since Adopted, without another.
+func (s *Service) Attempts() int { return int(min(s.m.load(word(wordAttempts)), 1<<30)) }
+
 // Adopted says that the last attempt went well.
 func (s *Service) Adopted() { s.m.store(word(wordAttempts), 0) }
 

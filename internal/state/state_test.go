@@ -50,6 +50,9 @@ func TestTheNextProcessFindsWhatWasKept(t *testing.T) {
 	if a, b := next.Attempt(), next.Attempt(); a != 1 || b != 2 {
 		t.Errorf("attempts %d, %d, want 1, 2", a, b)
 	}
+	if a := next.Attempts(); a != 2 {
+		t.Errorf("%d attempts are told of, want 2", a)
+	}
 	next.Adopted()
 	if a := s.Attempt(); a != 1 {
 		t.Errorf("attempt %d after Adopted, want 1", a)
