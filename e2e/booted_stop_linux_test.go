@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rondokit/rondo/e2e/machine"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/master"
 )
@@ -239,6 +240,48 @@ func (s *stopping) uninstallWithoutAMaster() {
 			s.t.Errorf("%s: process %d lives", when, pid)
 		}
 	}
+}
+
+// TestMaskedServiceThatIsKilledLeavesNothing masks a running service of a package. systemd
+// then knows none of its settings: it stores nothing for it, and what a kill of its master
+// leaves it ends as it does by default. What ignores that for the time that it has is ended
+// by the start that comes when the service is unmasked.
+func TestMaskedServiceThatIsKilledLeavesNothing(t *testing.T) {
+	onBooted(t, func(t *testing.T, h *host) {
+		h.Expect("main process killed")
+		h.Expect("killed result")
+		h.Expect("stop timed out")
+		h.Expect("two of an earlier run")
+		if strings.HasSuffix(t.Name(), "/"+string(machine.Bookworm)) {
+			h.Expect("no store when masked")
+		}
+		h.expectFound()
+		s := h.stopping()
+		const when, after = "a kill of a masked service", "a start after it is unmasked"
+		h.Must("mv", "/etc/systemd/system/app.service", "/etc/systemd/system/app.socket", "/usr/lib/systemd/system/")
+		s.with("TimeoutStopSec=1s")
+		st, busy := s.begin(when)
+		usual := s.handle(inSlot(st, 0))
+		h.Must("systemctl", "mask", "--runtime", "app.service")
+		if got := s.stored(); got != "0" {
+			t.Errorf("%s: %s descriptors are stored, want none", when, got)
+		}
+		h.Must("kill", "-KILL", strconv.Itoa(st.PID))
+		h.Await("app.service", func(p map[string]string) bool { return p["SubState"] == "stop-sigterm" }, "SubState")
+		s.ended(usual)
+		if left := h.Left("app.service"); len(left) != 2 {
+			t.Errorf("%s: processes %v live, want two that ignore SIGTERM", when, left)
+		}
+		h.Must("systemctl", "unmask", "--runtime", "app.service")
+		_, again := s.begin(after)
+		s.cut(when, busy)
+		s.with()
+		h.Expect("worker ignores SIGTERM")
+		h.Expect("one left in a stop")
+		h.Must("systemctl", "stop", "app.service")
+		s.over(after, "inactive", "success")
+		s.cut(after, again)
+	})
 }
 
 // handle is of a process of the machine.
