@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/rondokit/rondo/internal/cgroup"
 	"github.com/rondokit/rondo/internal/fault"
@@ -25,6 +28,10 @@ const (
 	// sizePatience is how long it may take to say how large its store is. The start waits
 	// for that where its environment does not tell.
 	sizePatience = time.Second
+
+	// shortTries is how often something is given to a service manager that the kernel has
+	// no means to pass it to. The messages behind it, of which the watchdog's is one, wait.
+	shortTries = int(storePatience / sendAgain)
 )
 
 // store is the service manager's, for the master. Its messages go in order with the
@@ -36,8 +43,9 @@ type store struct {
 
 	mu   sync.Mutex // guards the rest
 	size int
-	kept map[string]bool // by name, also what did not fit
-	full bool            // something did not
+	kept map[string]bool  // by name, also what did not fit
+	full bool             // something did not
+	lost map[string]error // by name, what was not taken, and why; nil: nothing yet
 }
 
 var _ master.Store = (*store)(nil)
@@ -113,6 +121,9 @@ func (s *store) suffices() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for name, err := range s.lost {
+		return fmt.Errorf("not all workers are kept for the next master: %s could not be given to the service manager: %w", name, err)
+	}
 	if s.full {
 		return fmt.Errorf("not all workers are kept for the next master: FileDescriptorStoreMax=%d of the service is too small", s.size)
 	}
@@ -123,16 +134,46 @@ func (s *store) Keep(name string, fd int) {
 	s.enter(name)
 	dup, err := sys.Dup(fd) // it may be closed before the message is sent
 	if err != nil {
-		s.log.Error("cannot be kept: a crash of the master would end its worker", "listener", name, "err", err)
+		s.lose(name, err)
 		return
 	}
-	s.teller.queue(func() error {
-		err := s.teller.notifier.Store(name, dup)
-		if !isQueueFull(err) {
-			sys.Close(dup)
+	s.teller.queue(s.giving(name, dup, s.teller.notifier.Store), true)
+}
+
+// giving is the message that gives fd, which it takes, to the service manager.
+func (s *store) giving(name string, fd int, give func(string, ...int) error) func() error {
+	tries := 0
+	return func() error {
+		err := give(name, fd)
+		if tries++; isShort(err) && tries < shortTries {
+			return errSendAgain
 		}
-		return err
-	}, true)
+		if isQueueFull(err) {
+			return err
+		}
+		sys.Close(fd)
+		if err != nil {
+			s.lose(name, err)
+		}
+		return nil
+	}
+}
+
+// isShort tells of what the kernel may have again in a moment: memory, and room for
+// descriptors that are under way.
+func isShort(err error) bool {
+	return errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ETOOMANYREFS)
+}
+
+// lose notes that what name is of does not outlive the master.
+func (s *store) lose(name string, err error) {
+	s.log.Error("the service manager was not given what the next master needs: a crash of this one would end its worker", "listener", name, "err", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost == nil {
+		s.lost = map[string]error{}
+	}
+	s.lost[name] = err
 }
 
 // enter notes that name is to be kept, and whether the store is full.
@@ -152,6 +193,7 @@ func (s *store) enter(name string) {
 func (s *store) Drop(name string) {
 	s.mu.Lock()
 	delete(s.kept, name)
+	delete(s.lost, name)
 	s.mu.Unlock()
 	s.teller.queue(func() error { return s.teller.notifier.Remove(name) }, true)
 }

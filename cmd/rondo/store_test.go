@@ -4,8 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rondokit/rondo/internal/notify"
+	"github.com/rondokit/rondo/internal/sys"
 )
 
 func TestAStoreTellsWhatDoesNotFit(t *testing.T) {
@@ -40,5 +47,67 @@ func TestAStoreTellsWhatDoesNotFit(t *testing.T) {
 	}
 	if err := (*store)(nil).suffices(); err != nil {
 		t.Errorf("where there is no store: %v", err)
+	}
+}
+
+func TestAStoreTellsWhatTheManagerWasNotGiven(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(newHome(t).dir, "nobody"))
+	n, err := notify.New()
+	if err != nil {
+		t.Skipf("not checked with a service manager: %v", err)
+	}
+	defer n.Close()
+	var log bytes.Buffer
+	s := &store{log: slog.New(slog.NewTextHandler(&log, nil)), size: 9, kept: map[string]bool{}}
+	s.teller = newTeller(n, s.log, nil)
+	given := func(name string, fd int, named string) {
+		t.Helper()
+		log.Reset()
+		s.Keep(name, fd)
+		s.teller.send()
+		if n := strings.Count(log.String(), "level=ERROR"); n != 1 || !strings.Contains(log.String(), "listener="+name) {
+			t.Errorf("the log does not name %s once: %s", name, &log)
+		}
+		if err := s.suffices(); err == nil || !strings.Contains(err.Error(), named) {
+			t.Errorf("the master may leave, or not for %s: %v", named, err)
+		}
+	}
+	given("w1.chan", int(os.Stderr.Fd()), "w1.chan")
+	s.Drop("w1.chan")
+	given("w2.pid", -1, "w2.pid") // cannot be duplicated
+	s.Drop("w2.pid")
+	if err := s.suffices(); err != nil {
+		t.Errorf("with what was not kept gone: %v", err)
+	}
+}
+
+func TestWhatTheKernelHasNoMeansForIsGivenAgain(t *testing.T) {
+	for _, short := range []error{unix.ENOBUFS, unix.ENOMEM, unix.ETOOMANYREFS} {
+		s := &store{log: slog.New(slog.DiscardHandler), size: 9, kept: map[string]bool{}}
+		s.teller = newTeller(nil, s.log, nil)
+		keep := func(succeedsAfter int) (tries int) {
+			fd, err := sys.DupFile(os.Stderr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.teller.queue(s.giving("state", fd, func(string, ...int) error {
+				if tries++; tries > succeedsAfter {
+					return nil
+				}
+				return fmt.Errorf("send: %w", short)
+			}), true)
+			for s.teller.send() {
+			}
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
+				t.Errorf("the descriptor was not closed: %v", err)
+			}
+			return tries
+		}
+		if tries := keep(3); tries != 4 || s.suffices() != nil {
+			t.Errorf("%v: given %d times, and %v, want 4", short, tries, s.suffices())
+		}
+		if tries := keep(1 << 20); tries != shortTries || s.suffices() == nil {
+			t.Errorf("%v without end: given %d times, and %v, want %d times", short, tries, s.suffices(), shortTries)
+		}
 	}
 }

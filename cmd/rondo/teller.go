@@ -143,4 +143,7 @@ func (t *teller) send() (full bool) {
 	return false
 }
 
-func isQueueFull(err error) bool { return errors.Is(err, syscall.EAGAIN) }
+// errSendAgain has a message sent again, as one that finds the manager's queue full.
+var errSendAgain = errors.New("to be sent again")
+
+func isQueueFull(err error) bool { return errors.Is(err, syscall.EAGAIN) || err == errSendAgain }
