@@ -29,6 +29,7 @@ type listener struct {
 	fd      int         // the loop's, as the next two; the table does not touch it
 	num     int         // in the poller's tag
 	kept    int         // of one that we opened, in the name that it is kept by; 0: it is not kept
+	unkept  bool        // it has that number only to be handed over: the store has no room
 	handle  string      // that it was opened for
 	file    os.FileInfo // of a unix socket that we made
 }

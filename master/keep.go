@@ -57,7 +57,7 @@ const maxOwn = 15
 func (l *loop) keepListener(ls *listener) {
 	n := 0
 	for _, other := range l.listeners {
-		if other.kept != 0 {
+		if other.kept != 0 && !other.unkept {
 			n++
 		}
 	}
@@ -70,6 +70,27 @@ func (l *loop) keepListener(ls *listener) {
 		l.m.log.Warn("too many sockets were opened for workers: this one and more would close if the master were killed",
 			"listener", ls.String())
 	}
+}
+
+// numberOwn gives also those listeners numbers for which the store has no room: they
+// can be handed over.
+func (l *loop) numberOwn() {
+	numbered := false
+	for _, ls := range l.t.listeners {
+		if !ls.passed && ls.kept == 0 && ls.fd >= 0 {
+			l.lastKept++
+			ls.kept, ls.unkept, numbered = l.lastKept, true, true
+		}
+	}
+	if !numbered || l.state == nil {
+		return
+	}
+	for _, p := range l.procs { // whose records name them
+		if p.state != nil && p.worker != nil {
+			l.saveWorker(p)
+		}
+	}
+	l.saved(l.state.Save(encode(l.t.record())))
 }
 
 // keepWorker has what is p's kept, and then lets it have connections.

@@ -236,11 +236,15 @@ func (m *Master) Leave(ctx context.Context) error {
 }
 
 // HandOver is Leave for a next master that gets what it needs from Handover, and
-// that replaces no worker.
+// that replaces no worker. It fails, and changes nothing, also where there are not
+// descriptors enough for it.
 func (m *Master) HandOver(ctx context.Context) error {
 	return m.leave(ctx, func(l *loop) error {
 		if l.state == nil {
 			return errors.New("the state cannot be handed over on this system")
+		}
+		if err := l.mayHandOver(); err != nil {
+			return err
 		}
 		l.handing = true
 		return nil

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rondokit/rondo/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -201,16 +200,21 @@ func (o *output) adopt(helpers *sync.WaitGroup, id, slot int, sw *storedWorker, 
 	}
 }
 
-// handOver gives a descriptor of each pipe, by name, and ends its copy, which leaves
-// what it has of a line in unended.
-func (o *output) handOver(into map[string]int) {
+// each calls f with each pipe that is read, and its name.
+func (o *output) each(f func(name string, r *os.File)) {
+	o.Lock()
+	defer o.Unlock()
+	for r, name := range o.readers {
+		f(name, r)
+	}
+}
+
+// handOver ends the copy of each pipe, which leaves what it has of a line in unended.
+func (o *output) handOver() {
 	o.Lock()
 	defer o.Unlock()
 	o.handing = true
-	for r, name := range o.readers {
-		if fd, err := sys.DupFile(r); err == nil {
-			into[name] = fd
-		}
+	for r := range o.readers {
 		r.SetReadDeadline(time.Now())
 	}
 }

@@ -85,10 +85,11 @@ type ownRecord struct {
 	V6Only  bool       `json:"v6only,omitempty"`
 	Path    string     `json:"path,omitempty"`
 	Handle  string     `json:"handle,omitempty"` // that it was opened for
+	Unkept  bool       `json:"unkept,omitempty"` // only handed over
 }
 
 func (r *ownRecord) listener() *listener {
-	return &listener{index: -1, name: r.Name, fixed: r.Fixed, kept: r.Num, handle: r.Handle,
+	return &listener{index: -1, name: r.Name, fixed: r.Fixed, kept: r.Num, handle: r.Handle, unkept: r.Unkept,
 		address: address{network: r.Network, ip: r.IP, port: r.Port, v6only: r.V6Only, path: r.Path}}
 }
 
@@ -185,7 +186,7 @@ func (t *table) record() *tableRecord {
 	}
 	for _, l := range t.listeners {
 		if l.kept != 0 {
-			r.Own = append(r.Own, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path, l.handle})
+			r.Own = append(r.Own, ownRecord{l.kept, l.name, l.fixed, l.network, l.ip, l.port, l.v6only, l.path, l.handle, l.unkept})
 		}
 	}
 	if t.reload != nil {

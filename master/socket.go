@@ -223,7 +223,7 @@ func (l *loop) unbind(ls *listener) {
 	sys.Close(ls.fd)
 	ls.fd = -1
 	delete(l.listeners, ls.num)
-	if ls.kept != 0 {
+	if ls.kept != 0 && !ls.unkept {
 		l.drop(fmt.Sprintf(listenerName, ls.kept))
 	}
 	if ls.file != nil && os.SameFile(ls.file, socketFile(ls.path)) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -246,6 +247,9 @@ func (l *loop) ownListeners(r *tableRecord, fds map[int]int) {
 			l.m.log.Warn("a socket that the last master had opened is lost", "listener", ls.String(), "err", err)
 			continue
 		}
+		if o.Unkept { // the store has never had it: it came with an upgrade
+			l.drop(fmt.Sprintf(listenerName, o.Num))
+		}
 		delete(fds, o.Num)
 		ls.file = socketFile(ls.path)
 		l.t.listeners = append(l.t.listeners, ls)
@@ -429,11 +433,15 @@ func (l *loop) setClock() {
 // next master; or hands them all over.
 func (l *loop) leaveBehind() {
 	if l.handing {
-		l.m.handover = l.handOver()
+		var err error
+		if l.m.handover, err = l.handOver(); err != nil {
+			l.m.log.Error("not all can be handed over; workers that cannot be are ended", "err", err)
+		}
+		l.output.handOver()
 	}
 	for id, p := range l.procs {
-		if p.process == nil {
-			continue // its start is undone
+		if p.process == nil || l.handing && !l.m.handover.isWhole(id) {
+			continue // its start is undone, or it is ended
 		}
 		l.m.poller.Watch(p.process.ExitFD, 0, 0)
 		if p.channel >= 0 {
@@ -473,40 +481,81 @@ func endedChannel() (int, error) {
 	return ours, nil
 }
 
-// handOver gives descriptors of all that the next master needs.
-func (l *loop) handOver() *Handover {
-	h := &Handover{Stored: map[string]int{}}
-	give := func(name string, fd int) {
-		if dup, err := sys.Dup(fd); err == nil { // else it is as one that was not kept
-			h.Stored[name] = dup
+// mayHandOver tries whether there are descriptors enough to hand all over, while it can
+// still be refused.
+func (l *loop) mayHandOver() error {
+	h, err := l.handOver()
+	h.close()
+	if err != nil {
+		return fmt.Errorf("the workers cannot be handed over: %w", err)
+	}
+	return nil
+}
+
+func (h *Handover) close() {
+	for _, s := range h.Sockets {
+		s.File.Close()
+	}
+	for _, fd := range h.Stored {
+		sys.Close(fd)
+	}
+}
+
+// handOver gives descriptors of all that the next master needs, or of all but what
+// err, the first of several, tells of.
+func (l *loop) handOver() (h *Handover, err error) {
+	h = &Handover{Stored: map[string]int{}}
+	give := func(name string, of func() (int, error)) {
+		fd, e := of()
+		if e == nil {
+			h.Stored[name] = fd
+		} else if err == nil {
+			err = fmt.Errorf("%s: %w", name, e)
 		}
 	}
+	dup := func(fd int) func() (int, error) { return func() (int, error) { return sys.Dup(fd) } }
+	l.numberOwn()
 	if l.state != nil {
-		give(serviceName, l.state.FD())
+		give(serviceName, dup(l.state.FD()))
 	}
 	for id, p := range l.procs {
 		if p.process == nil { // its start is undone, or it has ended
 			continue
 		}
-		give(fmt.Sprintf(processName, id), p.process.ExitFD)
-		give(fmt.Sprintf(workerName, id), p.state.FD())
+		give(fmt.Sprintf(processName, id), dup(p.process.ExitFD))
+		give(fmt.Sprintf(workerName, id), dup(p.state.FD()))
 		if p.channel >= 0 {
-			give(fmt.Sprintf(channelName, id), p.channel)
-		} else if ended, err := endedChannel(); err == nil { // a Node worker that drains has closed it
-			h.Stored[fmt.Sprintf(channelName, id)] = ended
+			give(fmt.Sprintf(channelName, id), dup(p.channel))
+		} else { // a Node worker that drains has closed it
+			give(fmt.Sprintf(channelName, id), endedChannel)
 		}
 	}
 	for i, s := range l.cfg.Sockets {
-		if dup, err := sys.Dup(l.t.listeners[i].fd); err == nil {
-			s.File = sys.NewFile(dup, s.Name)
+		fd, e := sys.Dup(l.t.listeners[i].fd)
+		if e == nil {
+			s.File = sys.NewFile(fd, s.Name)
 			h.Sockets = append(h.Sockets, s)
+		} else if err == nil {
+			err = fmt.Errorf("socket %s: %w", s.Name, e)
 		}
 	}
 	for _, ls := range l.listeners {
 		if ls.kept != 0 {
-			give(fmt.Sprintf(listenerName, ls.kept), ls.fd)
+			give(fmt.Sprintf(listenerName, ls.kept), dup(ls.fd))
 		}
 	}
-	l.output.handOver(h.Stored)
-	return h
+	l.output.each(func(name string, r *os.File) {
+		give(name, func() (int, error) { return sys.DupFile(r) })
+	})
+	return h, err
+}
+
+// isWhole tells whether h has all of the worker of that id.
+func (h *Handover) isWhole(id int) bool {
+	for _, name := range []string{channelName, processName, workerName} {
+		if _, ok := h.Stored[fmt.Sprintf(name, id)]; !ok {
+			return false
+		}
+	}
+	return true
 }
