@@ -75,15 +75,11 @@ func (p *passedOn) signals() []syscall.Signal {
 	return p.Signals
 }
 
-// sockets gives duplicates of the listening sockets.
+// sockets gives the listening sockets: duplicates, where p is needed to go back.
 func (p *passedOn) sockets() ([]activation.Socket, error) {
 	var all []activation.Socket
 	for _, ps := range p.Sockets {
-		fd, err := sys.Dup(ps.FD)
-		if err != nil {
-			return nil, fmt.Errorf("socket %s was not handed over: %w", ps.Name, err)
-		}
-		s := activation.Socket{Name: ps.Name, Index: ps.Index, Kind: ps.Kind, Listening: true, V6Only: ps.V6Only, File: sys.NewFile(fd, ps.Name)}
+		s := activation.Socket{Name: ps.Name, Index: ps.Index, Kind: ps.Kind, Listening: true, V6Only: ps.V6Only, File: ps.file}
 		if ps.Kind == activation.Unix {
 			s.Addr = &net.UnixAddr{Name: ps.Address, Net: "unix"}
 		} else {
@@ -93,20 +89,52 @@ func (p *passedOn) sockets() ([]activation.Socket, error) {
 			}
 			s.Addr = net.TCPAddrFromAddrPort(ap)
 		}
+		fd, err := ps.FD, error(nil)
+		if p.canGoBack() {
+			fd, err = sys.Dup(ps.FD)
+		}
+		if err != nil {
+			closeAll(all)
+			return nil, fmt.Errorf("socket %s: %w", ps.Name, err)
+		}
+		if s.File == nil || p.canGoBack() {
+			s.File = sys.NewFile(fd, ps.Name)
+		}
 		all = append(all, s)
+	}
+	if !p.canGoBack() {
+		p.Sockets = nil
 	}
 	return all, nil
 }
 
-// stored gives duplicates of the rest.
+func closeAll(sockets []activation.Socket) {
+	for _, s := range sockets {
+		s.File.Close()
+	}
+}
+
+// stored gives the rest itself: nobody goes back to p.
 func (p *passedOn) stored() map[string]int {
+	all := p.Stored
+	p.Stored = nil
+	return all
+}
+
+// copies gives duplicates of the rest, or of nothing.
+func (p *passedOn) copies() (map[string]int, error) {
 	all := map[string]int{}
 	for name, fd := range p.Stored {
-		if dup, err := sys.Dup(fd); err == nil {
-			all[name] = dup
+		dup, err := sys.Dup(fd)
+		if err != nil {
+			for _, dup := range all {
+				sys.Close(dup)
+			}
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		all[name] = dup
 	}
-	return all
+	return all, nil
 }
 
 // outcome is what p tells of the upgrade that it is part of.

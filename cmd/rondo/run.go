@@ -147,7 +147,18 @@ func failSlowly(ctx context.Context, began time.Time) {
 func takeDescriptors(got *passedOn) ([]activation.Socket, map[string]int, error) {
 	if got != nil {
 		sockets, err := got.sockets()
-		return sockets, got.stored(), err
+		if err != nil {
+			return nil, nil, err
+		}
+		if !got.canGoBack() {
+			return sockets, got.stored(), nil
+		}
+		stored, err := got.copies()
+		if err != nil {
+			closeAll(sockets)
+			return nil, nil, err
+		}
+		return sockets, stored, nil
 	}
 	sockets, files, err := activation.TakeWithStored(master.IsStored)
 	if err != nil {
