@@ -164,63 +164,95 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	})
 }
 
-// Old workers that drain have closed their channels. What they hold ends them, or
-// drain-timeout does, also after an upgrade.
+// holding is of a program that has more to do when it has no connection any more, and
+// its channel is closed, until a file is gone.
+const holding = `
+process.on('disconnect', () => {
+  const { existsSync } = require('fs');
+  console.log('closed ' + process.pid);
+  const hold = setInterval(() => existsSync('/srv/app/hold') || clearInterval(hold), 20);
+});
+`
+
+// What old workers hold ends them, or drain-timeout does, also after an upgrade.
 func TestUpgradesKeepWorkersThatDrain(t *testing.T) {
 	onBooted(t, func(t *testing.T, h *host) {
-		programs := []string{nextBuild.path(t), rondo(t)}
-		h.program(surviving(t, "3000"))
+		h.program(holding + surviving(t, "3000"))
 		h.install("--listen", "8080=3000", "--workers", "2", "--drain-timeout", "60s")
 		h.get("tcp", "127.0.0.1:8080")
 		h.started()
 		before := h.status()
-		drained := func(what string, cut bool) {
-			t.Helper()
-			var open []*echo
-			for range 4 {
-				open = append(open, h.openEcho())
-			}
-			old := h.status().Workers
-			if out, err := h.rondo("reload", "app"); err != nil {
-				t.Fatalf("%s: reload: %q, %v", what, out, err)
-			}
-			h.put(programs[0])
-			programs[0], programs[1] = programs[1], programs[0]
-			if out, err := h.rondo("upgrade", "app"); err != nil {
-				t.Fatalf("%s: upgrade: %q, %v", what, out, err)
-			}
-			for _, w := range old {
-				is := func(now master.Worker) bool { return now.PID == w.PID && now.ID == w.ID && now.State == "draining" }
-				if st := h.status(); !cut && !slices.ContainsFunc(st.Workers, is) {
-					t.Errorf("%s: worker %d, which drains, is not in the status: %+v", what, w.ID, st.Workers)
-				}
-			}
-			for _, e := range open {
-				if !cut {
-					e.end(t)
-				} else if err := <-e.done; err == nil {
-					t.Errorf("%s: a connection was not cut", what)
-				}
-			}
-			st := h.until(what+": rid of the old workers", func(st master.Status) bool { return len(st.Workers) == 2 })
-			if st.PID != before.PID {
-				t.Errorf("%s: the master is process %d, before %d", what, st.PID, before.PID)
-			}
-			if n := len(strings.Fields(h.Must("pgrep", "-P", strconv.Itoa(st.PID)))); n != 2 {
-				t.Errorf("%s: the master has %d children, want the 2 workers:\n%s", what, n, h.Must("ps", "-eo", "pid,ppid,stat,args"))
-			}
-			h.Await("app.service", func(p map[string]string) bool { return p["NFileDescriptorStore"] == "7" }, "NFileDescriptorStore")
+		h.Must("touch", "/srv/app/hold")
+		open := []*echo{h.openEcho(), h.openEcho(), h.openEcho(), h.openEcho()}
+		old := h.reloads()
+		h.upgradesWith("with open WebSockets", nextBuild.path(t), old)
+		for _, e := range open {
+			e.end(t)
 		}
-		drained("connections that end", false)
+		h.closed(old)
+		h.upgradesWith("with closed channels", rondo(t), old)
+		h.Must("rm", "/srv/app/hold")
+		h.nobodyIsLeft(before.PID)
+
 		h.Must("sed", "--in-place", "s/^drain-timeout.*/drain-timeout = \"2s\"/", "/etc/rondo/app.toml")
-		if out, err := h.rondo("reload", "app"); err != nil { // now workers have that drain-timeout
-			t.Fatalf("reload: %q, %v", out, err)
-		}
-		h.until("rid of the workers before", func(st master.Status) bool { return len(st.Workers) == 2 })
-		drained("connections that do not end", true)
-		cut := machine.Filter{Identifier: "app"}
-		h.AwaitEntry(cut, func(e machine.Entry) bool { return strings.HasPrefix(e.Message, "drain ended by drain-timeout ") })
+		h.reloads() // now workers have that drain-timeout
+		h.nobodyIsLeft(before.PID)
+		h.Must("touch", "/srv/app/hold")
+		h.closed(h.reloads())
+		h.upgradesWith("before drain-timeout", nextBuild.path(t), nil)
+		h.nobodyIsLeft(before.PID)
+		h.AwaitEntry(machine.Filter{Identifier: "app"}, func(e machine.Entry) bool {
+			return strings.HasPrefix(e.Message, "drain ended by drain-timeout ")
+		})
 	})
+}
+
+// reloads replaces the workers, and gives those that were.
+func (h *host) reloads() []master.Worker {
+	h.t.Helper()
+	old := h.status().Workers
+	if out, err := h.rondo("reload", "app"); err != nil {
+		h.t.Fatalf("rondo reload = %q, %v", out, err)
+	}
+	return old
+}
+
+// closed waits until those workers have closed their channels.
+func (h *host) closed(workers []master.Worker) {
+	h.t.Helper()
+	for _, w := range workers {
+		h.AwaitEntry(machine.Filter{Identifier: "app/" + strconv.Itoa(w.Slot)}, func(e machine.Entry) bool {
+			return e.Message == fmt.Sprintf("closed %d", w.PID)
+		})
+	}
+}
+
+// upgradesWith upgrades, and the workers must drain on.
+func (h *host) upgradesWith(what, program string, workers []master.Worker) {
+	h.t.Helper()
+	h.put(program)
+	if out, err := h.rondo("upgrade", "app"); err != nil {
+		h.t.Fatalf("%s: rondo upgrade = %q, %v", what, out, err)
+	}
+	st := h.status()
+	for _, w := range workers {
+		if !slices.ContainsFunc(st.Workers, func(now master.Worker) bool { return now.ID == w.ID && now.PID == w.PID && now.State == "draining" }) {
+			h.t.Fatalf("%s: worker %d, process %d, is not one that drains: %+v", what, w.ID, w.PID, st.Workers)
+		}
+	}
+}
+
+// nobodyIsLeft waits until all but two workers have ended, of whom nothing may be left.
+func (h *host) nobodyIsLeft(pid int) {
+	h.t.Helper()
+	st := h.until("rid of the old workers", func(st master.Status) bool { return len(st.Workers) == 2 })
+	if st.PID != pid {
+		h.t.Errorf("the master is process %d, before %d", st.PID, pid)
+	}
+	if n := len(strings.Fields(h.Must("pgrep", "-P", strconv.Itoa(pid)))); n != 2 {
+		h.t.Errorf("the master has %d children, want the 2 workers:\n%s", n, h.Must("ps", "-eo", "pid,ppid,stat,args"))
+	}
+	h.Await("app.service", func(p map[string]string) bool { return p["NFileDescriptorStore"] == "7" }, "NFileDescriptorStore")
 }
 
 // upgradeOtherwise upgrades by --all, by a signal, and by several at once.
