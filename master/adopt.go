@@ -48,6 +48,7 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 		t.generation = t.lastGen
 	} else {
 		t.cfg, t.generation = cfgs[r.Generation], r.Generation
+		t.env, t.handed = r.Env, r.Handed
 	}
 	if r.Ready && !t.anew {
 		t.phase = serving

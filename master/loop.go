@@ -95,6 +95,8 @@ func newLoop(m *Master) (*loop, error) {
 	t.epoch, t.monotonic, t.log = l.began, monotonic(), m.log
 	t.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	t.stores = l.cfg.Store != nil
+	t.ownEnv = environmentHash(l.cfg.Env)
+	t.env = t.ownEnv
 	if t.unpassed != nil {
 		m.log.Error("a socket that is to be listened on was not passed; the others are served", "err", t.unpassed)
 	}
@@ -151,6 +153,7 @@ func (l *loop) open() error {
 	}
 	if l.adopted {
 		l.setClock()
+		l.tellOutdated()
 	}
 	if len(l.cfg.Sockets) > 0 {
 		return nil

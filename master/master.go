@@ -41,6 +41,7 @@ var (
 // A Master runs one service. Its methods may be called from any goroutine; Run once.
 type Master struct {
 	cfg    Config
+	now    settings.Settings // as given; cfg may have those of the last master
 	log    *slog.Logger
 	poller *sys.Poller
 	inbox  chan func(*loop) // run by the loop, in order
@@ -91,6 +92,7 @@ func New(cfg Config) (*Master, error) {
 	if cfg.Stderr == nil {
 		cfg.Stderr = os.Stderr
 	}
+	now := cfg.Settings
 	if last, replaced, ok := LastSettings(cfg.Stored); ok && !replaced {
 		cfg.Settings = last // what is on disk now is the next reload's
 	}
@@ -101,7 +103,7 @@ func New(cfg Config) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Master{cfg: cfg, log: cfg.Logger, poller: poller,
+	return &Master{cfg: cfg, now: now, log: cfg.Logger, poller: poller,
 		inbox: make(chan func(*loop), 64), done: make(chan struct{})}, nil
 }
 

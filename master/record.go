@@ -28,6 +28,8 @@ type tableRecord struct {
 	Ready      bool                    `json:"ready"`     // READY was said
 	Stopping   bool                    `json:"stopping,omitempty"`
 	Planned    bool                    `json:"planned,omitempty"` // the master left for the next one: workers are to be replaced
+	Handed     bool                    `json:"handed,omitempty"`  // the master made place for another program
+	Env        string                  `json:"env,omitempty"`     // a hash of the environment of the generation
 	Adopted    int                     `json:"adopted,omitempty"`
 	Generation int                     `json:"generation"`
 	LastGen    int                     `json:"last_generation"`
@@ -159,7 +161,8 @@ func (t *table) record() *tableRecord {
 	of := t.identities()
 	r := &tableRecord{
 		Version: Version, Name: t.cfg.Name, Epoch: t.epoch, Monotonic: t.monotonic,
-		Ready: t.phase > starting, Stopping: t.phase >= settling && !t.leaving, Planned: t.planned, Adopted: t.adoptions,
+		Ready: t.phase > starting, Stopping: t.phase >= settling && !t.leaving, Planned: t.planned, Handed: t.leaving && !t.planned,
+		Env: t.env, Adopted: t.adoptions,
 		Generation: t.generation, LastGen: t.lastGen, LastWorker: t.lastWorker, ScaledFrom: t.scaledFrom,
 		Settings: map[int]json.RawMessage{}, LastReload: t.lastReload, Slots: []slotRecord{}, Workers: []lifeRecord{},
 	}

@@ -151,7 +151,7 @@ func (t *table) finishReload() {
 	r := t.reload
 	t.reload = nil
 	if r.err == nil {
-		t.cfg, t.generation = r.cfg, r.generation
+		t.cfg, t.generation, t.env = r.cfg, r.generation, t.ownEnv
 		switch {
 		case t.scaledFrom == 0:
 			t.dropSlots(r.cfg.Workers)

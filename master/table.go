@@ -63,13 +63,15 @@ type table struct {
 	scaledFrom int
 	scaling    bool
 
-	unpassed     error // sockets that --listen names and that are not there
-	stores       bool  // channels are kept for the next master: a worker gets nothing before its own is
-	adoptions    int   // masters before this one
-	anew         bool  // adopted from a master that was stopping
-	changed      bool  // beside what the event says: by the time, mostly
-	leaving      bool  // the workers stay for the next master
-	planned      bool  // which is to replace them
+	unpassed     error  // sockets that --listen names and that are not there
+	stores       bool   // channels are kept for the next master: a worker gets nothing before its own is
+	adoptions    int    // masters before this one
+	anew         bool   // adopted from a master that was stopping
+	changed      bool   // beside what the event says: by the time, mostly
+	leaving      bool   // the workers stay for the next master
+	planned      bool   // which is to replace them
+	handed       bool   // adopted from a master that made place for this one
+	env, ownEnv  string // hashes of environments: of the generation, and of what this master starts
 	texts        map[*settings.Settings]json.RawMessage
 	identified   map[*listener]string // identities, of
 	identifiedOf []keptListener       // these
