@@ -90,6 +90,10 @@ func (s *survivor) same(when string) {
 	}
 }
 
+// echoThink is between the messages of a WebSocket: without it four of them are all that
+// the machine does.
+const echoThink = time.Millisecond
+
 // echo is a connection that was upgraded, over which a message goes back and forth.
 type echo struct {
 	cancel context.CancelFunc
@@ -133,6 +137,7 @@ func (h *host) openEcho() *echo {
 				return
 			}
 			e.count.Add(1)
+			time.Sleep(echoThink)
 		}
 		e.done <- nil
 	}()

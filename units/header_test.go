@@ -26,7 +26,7 @@ func TestAnEditedUnitIsToldFromAnOutdatedOne(t *testing.T) {
 	}
 	first := strings.Index(now.Text, "\n") + 1
 	for name, text := range map[string]string{
-		"a value":            strings.Replace(now.Text, "RestartSec=100ms", "RestartSec=200ms", 1),
+		"a value":            strings.Replace(now.Text, "RestartSec=0", "RestartSec=200ms", 1),
 		"a line more":        now.Text + "# mine\n",
 		"a line less":        strings.Replace(now.Text, "WatchdogSec=30s\n", "", 1),
 		"another end":        now.Text + "\n",
