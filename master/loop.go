@@ -215,6 +215,7 @@ func (l *loop) turn() {
 		l.event(r)
 	}
 	l.goOn()
+	l.settle()
 	for more := true; more; {
 		select {
 		case f := <-l.m.inbox:
@@ -317,7 +318,7 @@ func (l *loop) apply(ev event) {
 // about to be handed over goes before all that takes long: it would end with the master.
 func (l *loop) step(ev *event) {
 	ev.now = l.now
-	if !ev.isHot() && len(l.t.dirty) > 0 {
+	if len(l.t.dirty) > 0 && (!ev.isHot() || l.t.next != 0 && l.now >= l.t.next) {
 		l.do(l.t.flush())
 	}
 	effects := l.t.step(*ev)
