@@ -45,7 +45,9 @@ func (m *mark) remove() {
 		return
 	}
 	if err := os.Remove(m.path); err != nil && !os.IsNotExist(err) {
-		m.log.Warn("systemd will start the service again, since this cannot be removed", "err", err)
+		// So it is when the unit has another account by now: that is for a stop or a
+		// restart by systemd, which know what follows.
+		m.log.Info("if nobody has systemd stop the service, it starts it again, since this cannot be removed", "err", err)
 	}
 }
 
