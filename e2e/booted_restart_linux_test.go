@@ -21,12 +21,13 @@ import (
 )
 
 // ending goes before a program of these tests: as one does that wants to drain soon, it
-// ends each kept connection after an answer once it has been told to leave.
+// ends each kept connection after an answer once its server has closed, which is what
+// being told to leave comes to.
 const ending = `
 const { Server: Ending } = require('http');
 const begin = Ending.prototype.listen;
 Ending.prototype.listen = function (...args) {
-  this.prependListener('request', (req, res) => { if (!process.connected) res.shouldKeepAlive = false; });
+  this.prependListener('request', (req, res) => { if (!this.listening) res.shouldKeepAlive = false; });
   return begin.apply(this, args);
 };
 `
