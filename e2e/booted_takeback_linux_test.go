@@ -154,7 +154,7 @@ func TestInstallOfAProgramThatCrashesIsTakenBack(t *testing.T) {
 		}
 		flags := []string{"--workers", "1", "--backoff", "10ms..50ms", "--", "node", "server.js"}
 		h.program(`console.error('the database is gone'); process.exit(7)`)
-		h.refuses("app: start app.service: failed; app.service: exit-code; it said last: every worker died 3 times before it was ready; the last one exited with code 7; "+
+		h.refuses("app: start app.service: failed; app.service said last: every worker died 3 times before it was ready; the last one exited with code 7; "+
 			"its last output: the database is gone; all was taken back", flags...)
 		h.program(`process.on('exit', () => process.exitCode = 7); require('./none')`)
 		h.refuses("the last one exited with code 7; its last output: Error: Cannot find module './none' (the rest: journalctl -t app/0 -n 20); all was taken back", flags...)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rondokit/rondo/internal/systemd"
 )
@@ -298,6 +299,7 @@ func (a *applying) start(ctx context.Context, name string) error {
 		}
 		return errors.Join(errs...)
 	})
+	began := time.Now()
 	err := a.Manager.Start(ctx, name)
 	if err == nil {
 		return nil
@@ -306,6 +308,10 @@ func (a *applying) start(ctx context.Context, name string) error {
 		err = fmt.Errorf("start %s: %s", job.Unit, job.Result)
 	}
 	for _, unit := range a.all() {
+		if last := a.LastWords(ctx, unit, "", began); last != "" { // what the manager knows of a start is gone with the next one
+			err = fmt.Errorf("%w; %s said last: %s", err, unit, last)
+			continue
+		}
 		u, looked := a.Manager.Unit(ctx, unit) // not failed, if it is about to be tried again
 		if looked == nil && (u.Active == "failed" || u.Result != "" && u.Result != "success") {
 			err = fmt.Errorf("%w; %s: %s", err, unit, a.failure(ctx, u, a.App))
