@@ -156,7 +156,7 @@ func (l *loop) saved(err error) {
 	}
 }
 
-// isHot tells of events that change no record, unless they make a deadline pass.
+// isHot tells of events that change no record by themselves.
 func (ev *event) isHot() bool {
 	switch ev.kind {
 	case evAccepted, evDrained, evMore, evFull, evAcceptFailed, evUnsent, evBlocked, evWritable, evGarbage, evProbeUnsent:

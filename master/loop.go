@@ -201,8 +201,11 @@ func (l *loop) run() error {
 	return l.err
 }
 
-// turn waits for something to happen and does what follows from it.
+// turn waits for something to happen and does what follows from it. A deadline is
+// applied after what was ready when it had passed: a master that was held up, stopped
+// or starved finds the answers of its workers before it finds them late.
 func (l *loop) turn() {
+	late := l.t.next != 0 && l.now >= l.t.next
 	var err error
 	l.ready, err = l.m.poller.Wait(l.ready[:0], l.timeout())
 	if err != nil {
@@ -224,7 +227,7 @@ func (l *loop) turn() {
 			more = false
 		}
 	}
-	if l.t.next != 0 && l.now >= l.t.next {
+	if late {
 		l.apply(event{kind: evTick})
 	}
 	if l.alive != 0 && l.now >= l.alive {
@@ -318,7 +321,7 @@ func (l *loop) apply(ev event) {
 // about to be handed over goes before all that takes long: it would end with the master.
 func (l *loop) step(ev *event) {
 	ev.now = l.now
-	if len(l.t.dirty) > 0 && (!ev.isHot() || l.t.next != 0 && l.now >= l.t.next) {
+	if len(l.t.dirty) > 0 && !ev.isHot() {
 		l.do(l.t.flush())
 	}
 	effects := l.t.step(*ev)

@@ -635,6 +635,33 @@ func TestTheLastWordsOfADeadWorkerAreHeard(t *testing.T) {
 	}
 }
 
+// A master that was held up finds the answers of its workers before it finds them late.
+func TestAMasterThatWasHeldUpBlamesNoWorker(t *testing.T) {
+	x := leaves(t, nil)
+	l := x.mustRecall()
+	l.begun = true
+	l.watchAdopted()
+	l.apply(event{kind: evAdopt})
+	for id := range x.ends {
+		m, _ := x.hears(id)
+		x.write(x.ends[id], wire.HandleAckLine+fmt.Sprintf(`{"cmd":"NODE_CLUSTER","ack":%d,"accepted":false,"seq":11}`+"\n", m.Seq))
+	}
+	l.began = l.began.Add(-time.Hour)
+	l.turn()
+	for id, w := range l.t.workers {
+		if w.probing {
+			t.Errorf("worker %d has not been heard", id)
+		}
+	}
+	for n := 0; l.t.next != 0 && l.t.next <= l.now; n++ {
+		if n > 1 {
+			t.Fatalf("the deadline of %d is not applied, and it is %d", l.t.next, l.now)
+		}
+		l.turn()
+	}
+	x.expectSaid("does not answer", 0)
+}
+
 // drop takes a descriptor out of the store.
 func (x *left) drop(name string) {
 	sys.Close(x.stored[name])

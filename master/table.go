@@ -231,12 +231,13 @@ func newTable(cfg *settings.Settings, log *slog.Logger, rnd *rand.Rand, epoch ti
 }
 
 // step applies one event and returns what the loop must do next, in order. The
-// slice is valid until the next call. Batches wait for flush.
+// slice is valid until the next call. Batches wait for flush, and deadlines for evTick.
 func (t *table) step(ev event) []effect {
 	t.now = ev.now
 	t.effects = t.effects[:0]
 	switch ev.kind {
 	case evTick:
+		t.tick()
 	case evStart:
 		t.start()
 	case evAdopt:
@@ -269,10 +270,6 @@ func (t *table) step(ev event) []effect {
 			panic(fmt.Sprintf("master: event %d for worker %d, which is gone", ev.kind, ev.worker))
 		}
 		t.stepWorker(w, ev)
-	}
-	if t.next != 0 && t.now >= t.next {
-		t.changed = true
-		t.tick()
 	}
 	if len(t.starved) > 0 {
 		t.feed()

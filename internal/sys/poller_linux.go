@@ -12,8 +12,8 @@ import (
 type poller struct {
 	epoll, event int
 	set          map[int]watched
-	buf          [128]unix.EpollEvent
-	one, drain   [8]byte // what is written to event, and where it is read to
+	buf          [512]unix.EpollEvent // more than there are workers
+	one, drain   [8]byte              // what is written to event, and where it is read to
 }
 
 type watched struct {
