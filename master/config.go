@@ -52,10 +52,11 @@ type Config struct {
 	// cannot be used. Else it starts anew, and has them finish what they hold.
 	MustAdopt bool
 
-	// Sweep, when set, ends what the last master has left behind, which is all but
-	// these processes and what belongs to them. It is called on the goroutine of Run,
-	// once, before anything is started.
-	Sweep func(keep []int)
+	// Sweep, when set, ends what the last master has left behind, which is all but the
+	// processes of keep and what belongs to them. lost are pids that the last master
+	// had started workers with, and that are not taken over. It is called on the
+	// goroutine of Run, once, before anything is started.
+	Sweep func(keep, lost []int)
 
 	// Next reads the configuration again for a reload. nil means the same one.
 	// It is called on a goroutine of its own.

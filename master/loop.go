@@ -183,7 +183,7 @@ func (l *loop) add(ls *listener, fd int) {
 func (l *loop) run() error {
 	l.begun = true
 	if l.cfg.Sweep != nil {
-		l.cfg.Sweep(l.adoptedPIDs())
+		l.cfg.Sweep(l.adoptedPIDs(), l.lostPIDs())
 	}
 	l.watchAdopted()
 	if l.adopted {

@@ -378,6 +378,19 @@ func (l *loop) adoptedPIDs() []int {
 	return pids
 }
 
+// lostPIDs gives the pids of workers that the last master had started, and that are not
+// taken over: it was killed before they were kept.
+func (l *loop) lostPIDs() []int {
+	var pids []int
+	for id, w := range l.t.workers {
+		if l.procs[id] == nil && w.pid > 0 {
+			pids = append(pids, w.pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
 // probeKey is of no listener: a key that a worker is given begins otherwise.
 var probeKey = wire.Quote("rondo.probe")
 

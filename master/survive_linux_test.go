@@ -270,6 +270,26 @@ func TestAMasterTakesOverWhatTheStoreHas(t *testing.T) {
 	}
 }
 
+// A worker that was started and not yet kept is nobody's: who sweeps must hear of it,
+// also where it cannot be seen.
+func TestAWorkerThatWasNotKeptIsNamedToTheSweep(t *testing.T) {
+	var pid int
+	x := leaves(t, func(s *stage, l *listener) {
+		s.dies(s.peer(0))
+		s.pass(time.Second)
+		p := s.starting()[0]
+		s.spawned(p)
+		pid = p.pid
+	})
+	l := x.mustRecall()
+	if got, want := l.lostPIDs(), []int{pid}; !slices.Equal(got, want) {
+		t.Errorf("lost are %v, want %v", got, want)
+	}
+	if got := l.adoptedPIDs(); len(got) != 1 {
+		t.Errorf("kept are %v, want the other one", got)
+	}
+}
+
 func TestTheThirdAttemptStartsClean(t *testing.T) {
 	x := leaves(t, func(s *stage, l *listener) { s.turn(event{kind: evScale, n: 3}) }) // the third is not started
 	for n := 1; n <= 2; n++ {
@@ -555,7 +575,7 @@ func TestTheNextMasterServes(t *testing.T) {
 		}
 	}
 	spared := make(chan []int, 1)
-	cfg.Sweep = func(pids []int) { spared <- pids }
+	cfg.Sweep = func(keep, _ []int) { spared <- keep }
 	m, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

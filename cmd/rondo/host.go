@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -92,14 +93,14 @@ const sweepPatience = 5 * time.Second
 
 // sweeper ends what an earlier run of this service has left, which nobody would reach
 // any more. Outside of a service of its own it ends nothing.
-func sweeper(log *slog.Logger) func(keep []int) {
-	return func(keep []int) {
+func sweeper(log *slog.Logger) func(keep, lost []int) {
+	return func(keep, lost []int) {
 		if cgroup.Unit() == "" {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), sweepPatience)
 		defer cancel()
-		list, err := cgroup.Leftovers(keep)
+		list, err := leftovers(ctx, keep, lost)
 		if len(list) > 0 {
 			log.Warn("processes of an earlier run were left over and are killed", "processes", cgroup.List(list))
 			err = cgroup.Kill(ctx, list)
@@ -107,5 +108,25 @@ func sweeper(log *slog.Logger) func(keep []int) {
 		if err != nil {
 			log.Error("what an earlier run left over cannot be ended", "err", err)
 		}
+	}
+}
+
+// leftovers is cgroup.Leftovers until ctx ends: the kernel lets nobody read of a process
+// whose memory it works on, and such a process must not keep a service from starting.
+func leftovers(ctx context.Context, keep, lost []int) ([]cgroup.Process, error) {
+	type found struct {
+		list []cgroup.Process
+		err  error
+	}
+	done := make(chan found, 1)
+	go func() { // ends when the kernel lets it
+		list, err := cgroup.Leftovers(keep, lost)
+		done <- found{list, err}
+	}()
+	select {
+	case f := <-done:
+		return f.list, f.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("a process of this service cannot be looked at: %w", context.Cause(ctx))
 	}
 }

@@ -42,7 +42,7 @@ func (c *systemdCommand) sweep(ctx context.Context, tell func(error)) error {
 		tell(fmt.Errorf("nothing is looked for: this process is not one that systemd started for %s, but for %q", c.unit(), unit))
 		return nil
 	}
-	list, err := cgroup.Leftovers(nil)
+	list, err := cgroup.Leftovers(nil, nil)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *systemdCommand) end(ctx context.Context, list []cgroup.Process, tell fu
 			return err
 		}
 		var err error
-		if list, err = cgroup.Leftovers(nil); err != nil {
+		if list, err = cgroup.Leftovers(nil, nil); err != nil {
 			return err
 		}
 	}

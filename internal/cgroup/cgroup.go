@@ -72,10 +72,11 @@ func Unit() string { return unit() }
 //
 // Under PrivateUsers= and ProtectProc= a run does not see the processes of an earlier
 // one. Which of those belong to one of keep is not known, beyond its process group:
-// none of them is given then, unless keep is empty, and then they all are.
+// only those are given then that are of a process group of lost, which are the pids of
+// what the earlier run is known to have started besides; or all, if keep is empty.
 //
 // It fails in the root of all groups, which is no service's.
-func Leftovers(keep []int) ([]Process, error) { return leftovers(keep) }
+func Leftovers(keep, lost []int) ([]Process, error) { return leftovers(keep, lost) }
 
 // Strangers is Leftovers for a service that this process is none of, whose control
 // group is at path, as systemd has it: all but keep and what belongs to those.

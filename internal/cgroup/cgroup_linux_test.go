@@ -51,7 +51,7 @@ func service() int {
 			answer = Unit()
 		case "leftovers":
 			keep, _ := strconv.Atoi(text)
-			list, err = Leftovers([]int{keep})
+			list, err = Leftovers([]int{keep}, nil)
 			slices.SortFunc(list, func(a, b Process) int { return a.PID - b.PID })
 			answer = list
 		case "others": // as if the pids had been used again

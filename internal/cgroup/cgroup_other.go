@@ -12,7 +12,7 @@ import (
 
 func unit() string { return "" }
 
-func leftovers([]int) ([]Process, error) { return nil, errors.ErrUnsupported }
+func leftovers(keep, lost []int) ([]Process, error) { return nil, errors.ErrUnsupported }
 
 func strangers(string, []int) ([]Process, error) { return nil, errors.ErrUnsupported }
 

@@ -53,9 +53,9 @@ func (v view) workerID(pid int) string {
 	return ""
 }
 
-func leftovers(keep []int) ([]Process, error) { return here().leftovers(keep) }
+func leftovers(keep, lost []int) ([]Process, error) { return here().leftovers(keep, lost) }
 
-func (v view) leftovers(keep []int) ([]Process, error) {
+func (v view) leftovers(keep, lost []int) ([]Process, error) {
 	g, err := v.own()
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (v view) leftovers(keep []int) ([]Process, error) {
 	if !slices.Contains(pids, v.self) {
 		return nil, fmt.Errorf("control group %s does not hold this process", g.path)
 	}
-	return v.outside(pids, keep), nil
+	return v.outside(pids, keep, lost), nil
 }
 
 func strangers(path string, keep []int) ([]Process, error) { return here().strangers(path, keep) }
@@ -85,11 +85,11 @@ func (v view) strangers(path string, keep []int) ([]Process, error) {
 		return nil, fmt.Errorf("processes of control group %s: %w", g.path, err)
 	}
 	keep = slices.DeleteFunc(slices.Clone(keep), func(pid int) bool { return pid <= 0 })
-	return v.outside(pids, keep), nil
+	return v.outside(pids, keep, nil), nil
 }
 
 // outside gives those of pids that are not of this run, nor of keep.
-func (v view) outside(pids, keep []int) []Process {
+func (v view) outside(pids, keep, lost []int) []Process {
 	f := v.family(pids, keep)
 	var list []Process
 	for _, pid := range pids {
@@ -98,7 +98,7 @@ func (v view) outside(pids, keep []int) []Process {
 			continue // an error is of one that has ended
 		}
 		st, seen := v.stat(pid)
-		if seen && !f.has(pid, st) || !seen && len(keep) == 0 {
+		if seen && !f.has(pid, st) || !seen && (len(keep) == 0 || slices.Contains(lost, pgrp)) {
 			list = append(list, Process{pid, st.comm, st.began})
 		}
 	}

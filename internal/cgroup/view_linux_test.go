@@ -83,7 +83,13 @@ func (f *tree) hide(pid int) {
 // leftovers are the pids that are left over where keep is kept.
 func (f *tree) leftovers(keep ...int) []int {
 	f.t.Helper()
-	list, err := f.view().leftovers(keep)
+	return f.leftoversOf(keep, nil)
+}
+
+// leftoversOf is leftovers where the groups of lost are known, too.
+func (f *tree) leftoversOf(keep, lost []int) []int {
+	f.t.Helper()
+	list, err := f.view().leftovers(keep, lost)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -151,13 +157,17 @@ func TestOfWhatCannotBeSeenOnlyTheProcessGroupIsKnown(t *testing.T) {
 	f.process(app, 202, 200, 202, 302, "RONDO_WORKER_ID=7") // its child, in a process group of its own
 	f.process(app, 300, 1, 300, 300)                        // an earlier run's
 	f.process(app, 301, 1, 301, 301)                        // one that can be seen
-	for _, pid := range []int{99, 102, 200, 201, 202, 300} {
+	f.process(app, 302, 300, 300, 302)                      // the child of that one
+	for _, pid := range []int{99, 102, 200, 201, 202, 300, 302} {
 		f.hide(pid)
 	}
 	if got, want := f.leftovers(200), []int{301}; !slices.Equal(got, want) {
 		t.Errorf("left over are %d, want %d alone: what cannot be seen may be of the one that is kept", got, want)
 	}
-	if got, want := f.leftovers(), []int{200, 201, 202, 300, 301}; !slices.Equal(got, want) {
+	if got, want := f.leftoversOf([]int{200}, []int{100, 200, 300, 400}), []int{300, 301, 302}; !slices.Equal(got, want) {
+		t.Errorf("left over are %d, want %d: of those that are lost, the groups that are neither ours nor kept", got, want)
+	}
+	if got, want := f.leftovers(), []int{200, 201, 202, 300, 301, 302}; !slices.Equal(got, want) {
 		t.Errorf("left over with nothing kept are %d, want %d", got, want)
 	}
 
@@ -218,22 +228,22 @@ func TestWithoutAGroupOfItsOwnNothingIsLeftOver(t *testing.T) {
 	f := newTree(t, "/", "/")
 	f.process("/", 100, 1, 100, 500)
 	f.process("/", 300, 1, 300, 300)
-	if list, err := f.view().leftovers(nil); err == nil || !strings.Contains(err.Error(), "root of all control groups") {
+	if list, err := f.view().leftovers(nil, nil); err == nil || !strings.Contains(err.Error(), "root of all control groups") {
 		t.Errorf("in the root = %v, %v, want an error", list, err)
 	}
 
 	f = newTree(t, "/", app) // a group of that name, which is another's
 	f.process(app, 300, 1, 300, 300)
-	if list, err := f.view().leftovers(nil); err == nil || !strings.Contains(err.Error(), "does not hold this process") {
+	if list, err := f.view().leftovers(nil, nil); err == nil || !strings.Contains(err.Error(), "does not hold this process") {
 		t.Errorf("in a group without this process = %v, %v, want an error", list, err)
 	}
 
 	f = newTree(t, "/else", app) // not mounted
-	if list, err := f.view().leftovers(nil); !errors.Is(err, errors.ErrUnsupported) {
+	if list, err := f.view().leftovers(nil, nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("without a mount = %v, %v, want ErrUnsupported", list, err)
 	}
 	f.write("proc/self/cgroup", "12:pids:/other\n1:name=systemd:/other\n")
-	if list, err := f.view().leftovers(nil); !errors.Is(err, errors.ErrUnsupported) {
+	if list, err := f.view().leftovers(nil, nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("without version 2 = %v, %v, want ErrUnsupported", list, err)
 	}
 }
