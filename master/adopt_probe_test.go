@@ -151,7 +151,7 @@ func TestWhatACrashCostsIsCounted(t *testing.T) {
 			name: "intended, not sent",
 			set: func(s *stage, l *listener) {
 				s.waiting[l] = 1
-				s.killedWhen(func() bool { return len(s.mem.workers[1].intents) > 0 }, func() { s.accept(l); s.settle() })
+				s.killedWhen(func() bool { return len(s.mem.workers[1].intents) > 0 }, func() { s.accept(l); s.acceptAll() })
 			},
 			want: Counters{ClosedUndelivered: 1}, said: "the last master ended before it had handed them over",
 		}, {

@@ -282,7 +282,7 @@ func (l *loop) writable(p *proc) {
 		}
 		if err != nil {
 			l.cannotWrite(p, err)
-			l.apply(event{kind: evTick})
+			l.follow()
 			return
 		}
 		p.out = p.out[n:]

@@ -149,7 +149,7 @@ func TestWhatIsNotSentYetIsTakenBack(t *testing.T) {
 			s.accept(l)
 			s.took()
 			do(s, s.peers[2])
-			s.settle()
+			s.acceptAll()
 			if got := s.took("send", "close"); slices.ContainsFunc(got, func(d string) bool { return strings.HasPrefix(d, "send 2") }) {
 				t.Errorf("done was %q, want nothing sent to worker 2", got)
 			}

@@ -57,7 +57,7 @@ type loop struct {
 	counted   state.Counters // as kept
 
 	pending  []event     // raised by effects, applied after them
-	toAccept []*listener // likewise
+	toAccept []*listener // at the end of the turn
 	waiting  []*proc     // with lines that have been read and are for the next turn
 	ready    []sys.Ready
 	buf      []byte // one outgoing line
@@ -192,6 +192,7 @@ func (l *loop) run() error {
 	} else {
 		l.apply(event{kind: evStart})
 	}
+	l.acceptAll()
 	if l.cfg.Watchdog > 0 {
 		l.alive = l.now
 	}
@@ -218,7 +219,7 @@ func (l *loop) turn() {
 		l.event(r)
 	}
 	l.goOn()
-	l.settle()
+	l.acceptAll()
 	for more := true; more; {
 		select {
 		case f := <-l.m.inbox:
@@ -234,7 +235,7 @@ func (l *loop) turn() {
 		l.alive = l.now.add(l.cfg.Watchdog)
 		l.cfg.Notify(Event{Alive: true})
 	}
-	l.settle()
+	l.acceptAll()
 }
 
 // maxSlice is how long a busy loop keeps its processor: a little less than what Go's
@@ -271,13 +272,13 @@ func (l *loop) timeout() time.Duration {
 	return max(0, time.Duration(next-1)-time.Since(l.began))
 }
 
-// event applies one descriptor that is ready.
+// event applies one descriptor that is ready. Listeners wait for acceptAll.
 func (l *loop) event(r sys.Ready) {
 	num := int(r.Tag & (1<<tagShift - 1))
 	switch r.Tag >> tagShift {
 	case tagListener:
 		if ls := l.listeners[num]; ls != nil && ls.polled {
-			l.accept(ls)
+			l.toAccept = append(l.toAccept, ls)
 		}
 	case tagChannel:
 		p := l.procs[num]
@@ -300,21 +301,17 @@ func (l *loop) event(r sys.Ready) {
 // apply gives ev to the table and does what it says, and what follows from that.
 func (l *loop) apply(ev event) {
 	l.step(&ev)
-	for {
-		switch {
-		case len(l.pending) > 0:
-			ev := l.pending[0]
-			l.pending = l.pending[1:]
-			l.step(&ev)
-		case len(l.toAccept) > 0:
-			ls := l.toAccept[0]
-			l.toAccept = l.toAccept[1:]
-			l.accept(ls)
-		default:
-			l.pending, l.toAccept = l.pending[:0], l.toAccept[:0]
-			return
-		}
+	l.follow()
+}
+
+// follow applies what effects have raised.
+func (l *loop) follow() {
+	for len(l.pending) > 0 {
+		ev := l.pending[0]
+		l.pending = l.pending[1:]
+		l.step(&ev)
 	}
+	l.pending = l.pending[:0]
 }
 
 // step gives ev to the table, keeps what that changes, and does what it says. What is
@@ -335,12 +332,19 @@ func (l *loop) step(ev *event) {
 func (l *loop) settle() {
 	for len(l.t.dirty) > 0 {
 		l.do(l.t.flush())
-		if len(l.pending) > 0 {
-			ev := l.pending[0]
-			l.pending = l.pending[1:]
-			l.apply(ev)
-		}
+		l.follow()
 	}
+}
+
+// acceptAll takes connections where there are some and a worker has room. Nothing comes
+// between that and their being sent: until then they would end with the master.
+func (l *loop) acceptAll() {
+	l.settle()
+	for i := 0; i < len(l.toAccept); i++ {
+		l.accept(l.toAccept[i])
+		l.settle()
+	}
+	l.toAccept = l.toAccept[:0]
 }
 
 func (l *loop) raise(ev event) { l.pending = append(l.pending, ev) }

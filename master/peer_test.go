@@ -52,7 +52,7 @@ func (s *stage) hear(p *peer) {
 	s.apply(event{kind: evMessage, worker: p.id, msg: p.line})
 	s.point()
 	p.line = nil
-	s.settle()
+	s.acceptAll()
 }
 
 func (s *stage) online(p *peer, batch int) {

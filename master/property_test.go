@@ -349,7 +349,7 @@ func (d *dice) calm(t *rapid.T) {
 	s.tb = t
 	clear(s.acceptErr)
 	if !s.ended {
-		s.settle() // of batch
+		s.acceptAll() // of batch
 	}
 	all := rapid.Bool().Draw(t, "all die")
 	for _, id := range slices.Sorted(maps.Keys(s.peers)) {

@@ -156,19 +156,16 @@ func port(n int) *wire.Query { return &wire.Query{Port: n, Type: wire.IPv4, FD: 
 func (s *stage) apply(ev event) {
 	s.tb.Helper()
 	s.step(&ev)
-	for {
-		switch {
-		case len(s.pending) > 0:
-			ev := s.pending[0]
-			s.pending = s.pending[1:]
-			s.step(&ev)
-		case len(s.toAccept) > 0:
-			l := s.toAccept[0]
-			s.toAccept = s.toAccept[1:]
-			s.accept(l)
-		default:
-			return
-		}
+	s.follow()
+}
+
+// follow is loop.follow.
+func (s *stage) follow() {
+	s.tb.Helper()
+	for len(s.pending) > 0 {
+		ev := s.pending[0]
+		s.pending = s.pending[1:]
+		s.step(&ev)
 	}
 }
 
@@ -187,11 +184,23 @@ func (s *stage) step(ev *event) {
 	s.check()
 }
 
-// turn is apply, and the sending that ends a turn of the loop.
+// turn is apply, and the accepting that ends a turn of the loop.
 func (s *stage) turn(ev event) {
 	s.tb.Helper()
 	s.apply(ev)
+	s.acceptAll()
+}
+
+// acceptAll is loop.acceptAll.
+func (s *stage) acceptAll() {
+	s.tb.Helper()
 	s.settle()
+	for len(s.toAccept) > 0 {
+		l := s.toAccept[0]
+		s.toAccept = s.toAccept[1:]
+		s.accept(l)
+		s.settle()
+	}
 }
 
 func (s *stage) settle() {
@@ -202,11 +211,7 @@ func (s *stage) settle() {
 		}
 		s.do(s.t.flush())
 		s.check()
-		if len(s.pending) > 0 {
-			ev := s.pending[0]
-			s.pending = s.pending[1:]
-			s.apply(ev)
-		}
+		s.follow()
 	}
 }
 
@@ -259,7 +264,7 @@ func (s *stage) polled() {
 				s.accept(l)
 			}
 		}
-		s.settle()
+		s.acceptAll()
 		if !found {
 			return
 		}
