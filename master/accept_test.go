@@ -58,7 +58,7 @@ func TestAWorkerWithoutRoomIsSkippedAndKeepsItsPlace(t *testing.T) {
 	s.accepts(s.peer(2))
 	s.took()
 	s.arrive(l, 3) // slot 1 has none
-	s.expect(t, "three more", "send", "send 3 [112]", "send 3 [114]", "send 1 [113]")
+	s.expect(t, "three more", "send", "send 3 [112]", "send 1 [113]", "send 3 [114]")
 	s.everyoneAccepts()
 	s.took()
 	s.arrive(l, 3)

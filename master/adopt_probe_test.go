@@ -144,7 +144,14 @@ func TestWhatACrashCostsIsCounted(t *testing.T) {
 		said  string
 	}{
 		{
-			name: "accepted, not sent",
+			name: "accepted, not sent, which is one where each goes alone",
+			set: func(s *stage, l *listener) {
+				s.waiting[l] = 3
+				s.killedWhen(func() bool { return s.mem.accepted == 3 }, func() { s.accept(l) })
+			},
+			want: Counters{HandedOver: 2, ClosedUndelivered: 1}, said: "held=1",
+		}, {
+			name: "accepted, not sent, which is a whole batch", batch: 4,
 			set:  func(s *stage, l *listener) { s.waiting[l] = 3; s.accept(l) },
 			want: Counters{ClosedUndelivered: 3}, said: "held=3",
 		}, {

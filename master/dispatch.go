@@ -85,6 +85,10 @@ func (t *table) assign(s *seat, c *conn) {
 	w.sent = append(w.sent, handoff{seq: -1, seat: s, conns: append(t.newVec(), c), envelope: w.batch == 0})
 }
 
+// goesAlone tells that what waits to be sent goes to a worker that gets each connection
+// by itself: it would wait for others in vain, and be lost if the master ended meanwhile.
+func (t *table) goesAlone() bool { return len(t.dirty) > 0 && t.dirty[0].batch == 0 }
+
 // flush sends the batches that step has filled. The slice is valid until the next call of step or flush.
 func (t *table) flush() []effect {
 	t.effects = t.effects[:0]

@@ -368,6 +368,9 @@ func (l *loop) accept(ls *listener) {
 		switch err {
 		case nil:
 			l.apply(event{kind: evAccepted, listener: ls, fd: fd})
+			if l.t.goesAlone() {
+				l.settle()
+			}
 		case unix.EAGAIN:
 			l.apply(event{kind: evDrained, listener: ls})
 			return

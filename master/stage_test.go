@@ -242,6 +242,9 @@ func (s *stage) accept(l *listener) {
 		s.count()
 		s.point()
 		s.apply(event{kind: evAccepted, listener: l, fd: s.lastFD})
+		if s.t.goesAlone() {
+			s.settle()
+		}
 	}
 	s.apply(event{kind: evMore, listener: l})
 }

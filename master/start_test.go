@@ -334,7 +334,7 @@ func TestADeathDoesNotTouchTheOthers(t *testing.T) {
 	s.took()
 	s.dies(s.peer(1))
 	s.arrive(l, 4)
-	s.expect(t, "four come", "send line signal", "send 1 [101]", "send 1 [103]", "send 3 [102]", "send 3 [104]")
+	s.expect(t, "four come", "send line signal", "send 1 [101]", "send 3 [102]", "send 1 [103]", "send 3 [104]")
 	s.everyoneAccepts()
 	s.pass(time.Second)
 	s.opens(s.peer(1), 0, port(80))
