@@ -19,7 +19,7 @@ const askSystemd = 5 * time.Second
 type systemdCommand struct {
 	name string
 	user bool
-	job  func(context.Context) (string, error) // what systemd is about to do with the service
+	plan func(context.Context) (plan, error)
 
 	patience time.Duration // with processes that are to end
 }
@@ -28,7 +28,7 @@ type systemdCommand struct {
 // people, who are told of the command that they want.
 func (c *systemdCommand) hidden(cmd *cobra.Command, instead string) *cobra.Command {
 	run := cmd.RunE
-	c.job = c.ask
+	c.plan = c.ask
 	cmd.Hidden = true
 	cmd.Args = usageArgs(cobra.ExactArgs(1), "a NAME")
 	cmd.Flags().BoolVar(&c.user, "user", false, "of this user's manager instead of the system's")
@@ -47,7 +47,14 @@ func (c *systemdCommand) hidden(cmd *cobra.Command, instead string) *cobra.Comma
 
 func (c *systemdCommand) unit() string { return c.name + ".service" }
 
-func (c *systemdCommand) ask(ctx context.Context) (string, error) {
+// A plan is what systemd is about to do with the service.
+type plan struct {
+	job     string       // stop, restart and so on; empty when nothing
+	before  []string     // what it is to do with units that the service cannot start without
+	service systemd.Unit // as it is to run
+}
+
+func (c *systemdCommand) ask(ctx context.Context) (plan, error) {
 	ctx, cancel := context.WithTimeout(ctx, askSystemd)
 	defer cancel()
 	scope := systemd.System
@@ -56,8 +63,27 @@ func (c *systemdCommand) ask(ctx context.Context) (string, error) {
 	}
 	m, err := systemd.Connect(ctx, scope)
 	if err != nil {
-		return "", err
+		return plan{}, err
 	}
 	defer m.Close()
-	return m.JobType(ctx, c.unit())
+	unit, err := m.Unit(ctx, c.unit())
+	if err != nil {
+		return plan{}, err
+	}
+	jobs, err := m.Jobs(ctx)
+	if err != nil {
+		return plan{}, err
+	}
+	return plan{jobs[c.unit()], before(unit, jobs), unit}, nil
+}
+
+// before are the jobs that a start of the service depends on.
+func before(service systemd.Unit, jobs map[string]string) (list []string) {
+	for _, unit := range service.Needs {
+		switch job := jobs[unit]; job {
+		case "start", "stop", "restart":
+			list = append(list, job+" "+unit)
+		}
+	}
+	return list
 }

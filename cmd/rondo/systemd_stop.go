@@ -23,8 +23,9 @@ func newSystemdStop() *cobra.Command {
 		Long: "Systemd-stop is what systemd runs before it ends the master of NAME.service. If that is for a restart,\n" +
 			"systemd-stop has the master leave at once, and its workers go on until the next master takes them over.\n" +
 			"For a stop it has the master drain, as SIGTERM does, which systemd sends it then: a master that is being\n" +
-			"upgraded hears no signal. It does nothing when the master has ended, and it warns and takes it for a stop\n" +
-			"when systemd does not say which of them it is. It exits 0 in each case.",
+			"upgraded hears no signal. It warns and takes it for a stop when systemd does not say which of them it is,\n" +
+			"when a unit that the service requires, as its socket, is to be restarted too, and when the next master\n" +
+			"is to run as another account. It does nothing when the master has ended. It exits 0 in each case.",
 		Example: "ExecStop=+/usr/bin/rondo systemd-stop app",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pid, err := strconv.Atoi(os.Getenv("MAINPID"))
@@ -51,21 +52,30 @@ func (c *systemdCommand) leaveOrDrain(ctx context.Context, pid int) error {
 		return fmt.Errorf("process %d: %w: the service drains as for a stop", pid, err)
 	}
 	defer main.Close()
-	job, err := c.job(ctx)
-	if err != nil {
-		err = fmt.Errorf("whether this is a restart is not known, so the service drains as for a stop: %w", err)
-	} else if job == "restart" {
+	p, err := c.plan(ctx)
+	switch {
+	case err != nil:
+		err = insteadOf("whether this is a restart is not known", err)
+	case p.job == "restart":
+		if err = doubt(p, c.user, pid); err != nil {
+			break
+		}
 		why := c.leave(ctx, pid, main)
 		if why == nil {
 			return nil
 		}
-		err = fmt.Errorf("the master did not leave for the restart, so the service drains as for a stop: %w", why)
+		err = insteadOf("the master did not leave for the restart", why)
 		if !control.Refused(why) {
 			return err // to ask it for anything else would be in vain
 		}
 	}
 	c.drain(ctx, pid)
 	return err
+}
+
+// insteadOf is why the service drains instead of leaving its workers.
+func insteadOf(what string, why error) error {
+	return fmt.Errorf("%s, so the service drains as for a stop: %w", what, why)
 }
 
 // drain tells the master to drain. SIGTERM follows in any case.

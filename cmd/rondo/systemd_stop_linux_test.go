@@ -13,6 +13,7 @@ import (
 
 	"github.com/rondokit/rondo/internal/control"
 	"github.com/rondokit/rondo/internal/sys"
+	"github.com/rondokit/rondo/internal/systemd"
 )
 
 func init() { roles["leaver"] = leaver }
@@ -83,11 +84,16 @@ func startLeaver(t *testing.T, leave string) *process {
 	return p
 }
 
+// planned is a plan for a service of this process's account.
+func planned(job string, before ...string) plan {
+	return plan{job, before, systemd.Unit{Account: strconv.Itoa(os.Getuid())}}
+}
+
 // leaveFor has a service whose unit has that job be left by p.
 func leaveFor(t *testing.T, p *process, job string, err error) error {
 	t.Helper()
 	c := systemdCommand{name: "app", patience: patience}
-	c.job = func(context.Context) (string, error) { return job, err }
+	c.plan = func(context.Context) (plan, error) { return planned(job), err }
 	return c.leaveOrDrain(t.Context(), p.cmd.Process.Pid)
 }
 
@@ -147,7 +153,7 @@ func TestAMasterThatDoesNotLeaveIsTold(t *testing.T) {
 	} {
 		p := startLeaver(t, leave)
 		c := systemdCommand{name: "app", patience: 2 * time.Second}
-		c.job = func(context.Context) (string, error) { return "restart", nil }
+		c.plan = func(context.Context) (plan, error) { return planned("restart"), nil }
 		err := c.leaveOrDrain(t.Context(), p.cmd.Process.Pid)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a leave that is %s: %v, want %q", leave, err, want)
@@ -206,8 +212,13 @@ func TestWhichStopIsFinal(t *testing.T) {
 		{"restart", "success", false}, {"restart", "timeout", false}, {"start", "timeout", false}, {"start", "success", false},
 		{"start", "exec-condition", true}, {"", "exec-condition", true}, {"restart", "exec-condition", false},
 	} {
-		if got := final(row.job, row.result); got != row.want {
+		if got := final(plan{job: row.job}, row.result); got != row.want {
 			t.Errorf("final(%q, %q) = %v, want %v", row.job, row.result, got, row.want)
+		}
+	}
+	for result, want := range map[string]bool{"success": true, "timeout": true, "signal": false, "watchdog": false} {
+		if got := final(planned("restart", "restart app.socket"), result); got != want {
+			t.Errorf("of a restart with its socket, with %q: final = %v, want %v", result, got, want)
 		}
 	}
 }

@@ -19,7 +19,8 @@ func newSystemdSweep() *cobra.Command {
 		Short: "Be the ExecStopPost= of a service",
 		Long: "Systemd-sweep is what systemd runs when the master of NAME.service has ended. If the stop is final, so\n" +
 			"that no next master will take over what runs on, it kills the processes that are left in the service,\n" +
-			"and warns of them. Otherwise, for a restart or after a crash, it does nothing. It warns and does nothing\n" +
+			"and warns of them; so too for a restart that had the master drain as a unit that the service requires is\n" +
+			"to be restarted. Otherwise, for a restart or after a crash, it does nothing. It warns and does nothing\n" +
 			"when systemd does not say which of them it is: the next start then kills what it does not take over.\n" +
 			"It exits 1 if a process that it kills does not end; and if the master's process has ended well without\n" +
 			"a word of the master that it did, so that systemd starts the service again.",
@@ -51,14 +52,14 @@ func (c *systemdCommand) sweep(ctx context.Context, tell func(error)) error {
 	if len(list) == 0 && !unasked {
 		return nil
 	}
-	job, err := c.job(ctx)
+	p, err := c.plan(ctx)
 	switch {
 	case err != nil:
 		tell(fmt.Errorf("whether this stop is final is not known, so the next start has to end what is left, %s: %w", cgroup.List(list), err))
 		return nil
-	case job == "" && unasked:
+	case p.job == "" && unasked:
 		return errUnasked
-	case !final(job, result):
+	case !final(p, result):
 		return nil
 	}
 	return c.end(ctx, list, tell)
@@ -69,17 +70,18 @@ func (c *systemdCommand) sweep(ctx context.Context, tell func(error)) error {
 var errUnasked = errors.New("the process ended without an error, and no master has ended the service: systemd starts it again; " +
 	"if that goes on, the program in ExecStart= is none that serves")
 
-// final says whether no start follows the stop that systemd has this job for. Without
-// a job the process has ended by itself: systemd restarts it unless that went well, or
-// an ExecCondition= has kept the next one from starting, which had a job to start.
-func final(job, result string) bool {
-	switch job {
+// final says whether no start follows, or may not, the stop that systemd has this plan
+// for. Without a job the process has ended by itself: systemd restarts it unless that went
+// well, or an ExecCondition= has kept the next one from starting, which had a job to start.
+// A restart that depends on others had the master drain: what is left is no worker of its.
+func final(p plan, result string) bool {
+	switch p.job {
 	case "stop":
 		return true
 	case "restart":
-		return false
+		return len(p.before) > 0 && (result == "success" || result == "timeout")
 	default:
-		return result == "exec-condition" || job == "" && result == "success"
+		return result == "exec-condition" || p.job == "" && result == "success"
 	}
 }
 

@@ -22,12 +22,16 @@ func init() { roles["sweeper"] = sweepRole }
 func sweepRole() int {
 	os.Setenv("SYSTEMD_EXEC_PID", strconv.Itoa(os.Getpid()))
 	c := systemdCommand{name: "app", patience: patience}
-	c.job = func(context.Context) (string, error) {
-		job := os.Getenv("JOB")
+	c.plan = func(context.Context) (plan, error) {
+		job, socket, _ := strings.Cut(os.Getenv("JOB"), " and ")
 		if job == "unknown" {
-			return "", errors.New("no answer")
+			return plan{}, errors.New("no answer")
 		}
-		return job, nil
+		p := plan{job: job}
+		if socket != "" {
+			p.before = []string{socket}
+		}
+		return p, nil
 	}
 	if err := c.sweep(context.Background(), func(err error) { fmt.Println(err) }); err != nil {
 		fmt.Println("error:", err)
@@ -94,6 +98,7 @@ func TestOnlyAFinalStopIsSwept(t *testing.T) {
 	}
 	for _, row := range []struct{ job, result, want string }{
 		{"restart", "success", ""},
+		{"restart and restart app.socket", "signal", ""},
 		{"", "signal", ""},
 		{"", "success", "error: " + errUnasked.Error() + "\n"},
 		{"start", "timeout", ""},
@@ -102,6 +107,7 @@ func TestOnlyAFinalStopIsSwept(t *testing.T) {
 		{"stop", "success", ""}, // nothing is
 		{"", "success", "error: " + errUnasked.Error() + "\n"},
 		{"restart", "success", ""},
+		{"restart and restart app.socket", "success", ""},
 	} {
 		if row.want != "" && row.job == "stop" {
 			p.lives()

@@ -88,18 +88,19 @@ func (m *Manager) job(ctx context.Context, verb, unit string, begin jobFunc) err
 	}
 }
 
-// JobType says what the manager is about to do with a unit: start, stop, restart,
-// reload and so on, or "" when nothing. What try-restart, reload-or-restart and the
-// restart of a unit that it requires ask for is a restart too.
-func (m *Manager) JobType(ctx context.Context, unit string) (string, error) {
-	jobs, err := m.conn.ListJobsContext(ctx) // one answer, where Unit.Job and Job.JobType are two that may not fit
+// Jobs says what the manager is about to do, by unit: start, stop, restart, reload and
+// so on. What try-restart, reload-or-restart and the restart of a unit that it requires
+// ask for is a restart too.
+func (m *Manager) Jobs(ctx context.Context) (map[string]string, error) {
+	list, err := m.conn.ListJobsContext(ctx) // one answer, where Unit.Job and Job.JobType are two that may not fit
 	if err != nil {
-		return "", m.explain(ctx, "jobs of "+unit, err)
+		return nil, m.explain(ctx, "list the jobs", err)
 	}
-	for _, j := range jobs {
-		if j.Unit == unit && j.JobType != "nop" {
-			return j.JobType, nil
+	jobs := make(map[string]string)
+	for _, j := range list {
+		if j.JobType != "nop" {
+			jobs[j.Unit] = j.JobType
 		}
 	}
-	return "", nil
+	return jobs, nil
 }

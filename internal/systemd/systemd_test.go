@@ -77,7 +77,9 @@ func TestAUnitIsRead(t *testing.T) {
 		"Listen":    godbus.MakeVariant([]struct{ Kind, Address string }{{"Stream", "[::]:80"}, {"Stream", "/run/x"}}),
 		"NRestarts": godbus.MakeVariant(uint32(3)), "StateChangeTimestamp": godbus.MakeVariant(uint64(1700000000000001)),
 		"ActiveEnterTimestamp": godbus.MakeVariant(uint64(1600000000000001)), "Triggers": godbus.MakeVariant([]string{"app.service"}), "InvocationID": godbus.MakeVariant([]byte{0xab, 1}),
-		"FileDescriptorStoreMax": godbus.MakeVariant(uint32(37)), "MainPID": godbus.MakeVariant(uint32(7)), "NFileDescriptorStore": godbus.MakeVariant(uint32(8)), "ControlPID": godbus.MakeVariant(uint32(9)), "ControlGroup": godbus.MakeVariant("/x/app.service"),
+		"FileDescriptorStoreMax": godbus.MakeVariant(uint32(37)), "MainPID": godbus.MakeVariant(uint32(7)),
+		"Requires": godbus.MakeVariant([]string{"a.socket", "b.slice"}), "Requisite": godbus.MakeVariant([]string{"c.mount"}), "BindsTo": godbus.MakeVariant([]string{"d.device"}),
+		"User": godbus.MakeVariant("web"), "DynamicUser": godbus.MakeVariant(true), "NFileDescriptorStore": godbus.MakeVariant(uint32(8)), "ControlPID": godbus.MakeVariant(uint32(9)), "ControlGroup": godbus.MakeVariant("/x/app.service"),
 	}}})
 	got, err := f.connect().Unit(t.Context(), "app.socket")
 	want := Unit{
@@ -85,6 +87,7 @@ func TestAUnitIsRead(t *testing.T) {
 		Fragment: "/etc/systemd/system/app.socket", DropIns: []string{"/etc/systemd/system/app.socket.d/override.conf"},
 		NeedsReload: true, Result: "trigger-limit-hit", Status: "generation 1", Listen: []Listen{{"Stream", "[::]:80"}, {"Stream", "/run/x"}},
 		Restarts: 3, Since: time.UnixMicro(1700000000000001), ActiveSince: time.UnixMicro(1600000000000001), Invocation: "ab01", Triggers: []string{"app.service"}, StoreMax: 37, Stored: 8, MainPID: 7, ControlPID: 9, Group: "/x/app.service",
+		Needs: []string{"a.socket", "b.slice", "c.mount", "d.device"}, Account: "web", Dynamic: true,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Unit = %+v, %v, want %+v", got, err, want)
@@ -165,7 +168,7 @@ func TestAContextEndsTheWaitForAnAnswer(t *testing.T) {
 	}
 }
 
-func TestTheJobOfAUnit(t *testing.T) {
+func TestTheJobsOfUnits(t *testing.T) {
 	type status struct {
 		ID                 uint32
 		Unit, Type, Status string
@@ -177,14 +180,13 @@ func TestTheJobOfAUnit(t *testing.T) {
 		{6, "app.socket", "stop", "waiting", job, job}, {8, "app.service", "nop", "running", job, job},
 		{7, "app.service", "restart", "running", job, job}, {9, "app.service.service", "start", "waiting", job, job},
 	}}})
-	for unit, want := range map[string]string{"app.service": "restart", "app.socket": "stop", "app": "", "other.service": ""} {
-		if got, err := m.JobType(t.Context(), unit); got != want || err != nil {
-			t.Errorf("JobType(%s) = %q, %v, want %q", unit, got, err, want)
-		}
+	want := map[string]string{"app.service": "restart", "app.socket": "stop", "app.service.service": "start"}
+	if got, err := m.Jobs(t.Context()); !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("Jobs = %q, %v, want %q", got, err, want)
 	}
 	f.on("ListJobs", answer{body: []any{[]status{}}})
-	if got, err := m.JobType(t.Context(), "app.service"); got != "" || err != nil {
-		t.Errorf("JobType without jobs = %q, %v", got, err)
+	if got, err := m.Jobs(t.Context()); len(got) > 0 || err != nil {
+		t.Errorf("Jobs without jobs = %q, %v", got, err)
 	}
 }
 
@@ -225,7 +227,7 @@ func TestWhatTheManagerRefuses(t *testing.T) {
 		"DisableUnitFiles": func() error { return m.Disable(t.Context(), "app.socket") },
 		"ResetFailedUnit":  func() error { return m.ResetFailed(t.Context(), "app.socket") },
 		"GetAll":           func() error { _, err := m.Unit(t.Context(), "app.socket"); return err },
-		"ListJobs":         func() error { _, err := m.JobType(t.Context(), "app.socket"); return err },
+		"ListJobs":         func() error { _, err := m.Jobs(t.Context()); return err },
 	}
 	for method, call := range calls {
 		f.on(method, answer{err: "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"})

@@ -23,6 +23,9 @@ type Unit struct {
 	Since       time.Time // Active or Sub changed
 	ActiveSince time.Time // it became active; zero if it never did
 	Triggers    []string  // of a socket: what it starts
+	Needs       []string  // what it cannot start without: Requires=, Requisite= and BindsTo=
+	Account     string    // of a service: whom it is to run as, by name or number; empty when nothing says so
+	Dynamic     bool      // and it may be one that exists while it runs
 	Invocation  string    // of its last start, or of the one under way
 	Listen      []Listen  // of a socket
 	FDName      string    // of a socket: what its descriptors are called
@@ -64,6 +67,12 @@ func (m *Manager) Unit(ctx context.Context, name string) (Unit, error) {
 	u.Invocation = hex.EncodeToString(id)
 	u.DropIns, _ = p["DropInPaths"].([]string)
 	u.Triggers, _ = p["Triggers"].([]string)
+	for _, kind := range []string{"Requires", "Requisite", "BindsTo"} {
+		units, _ := p[kind].([]string)
+		u.Needs = append(u.Needs, units...)
+	}
+	u.Account = str(p["User"])
+	u.Dynamic, _ = p["DynamicUser"].(bool)
 	u.NeedsReload, _ = p["NeedDaemonReload"].(bool)
 	if why, ok := p["LoadError"].([]any); ok && len(why) == 2 {
 		u.LoadError = str(why[1])
