@@ -49,7 +49,8 @@ type Config struct {
 	Begun map[string][]byte
 
 	// MustAdopt has Run fail, and leave the workers alone, where the state in Stored
-	// cannot be used. Else it starts anew, and has them finish what they hold.
+	// cannot be used, or a listener cannot be opened. Else it starts anew, and has them
+	// finish what they hold; or serves with the listeners that there are.
 	MustAdopt bool
 
 	// Sweep, when set, ends what the last master has left behind, which is all but the

@@ -101,6 +101,7 @@ func newLoop(m *Master) (*loop, error) {
 		m.log.Error("a socket that is to be listened on was not passed; the others are served", "err", t.unpassed)
 	}
 	if err := l.open(); err != nil {
+		l.leaveBehind() // the workers are for the next master, or for the one that made place for this one
 		l.close()
 		return nil, err
 	}
@@ -158,17 +159,33 @@ func (l *loop) open() error {
 	if len(l.cfg.Sockets) > 0 {
 		return nil
 	}
+	return l.bindListed()
+}
+
+// bindListed binds what --listen asks for and is not open yet. A master that has adopted
+// workers serves on with what there is, unless another one can do better.
+func (l *loop) bindListed() error {
+	var bound []*listener
 	for _, spec := range l.cfg.Listen {
 		if l.adopted && l.reopened(spec) {
 			continue
 		}
 		ls, fd, err := bindListen(spec)
-		if err != nil {
+		switch {
+		case err == nil:
+			l.t.listeners = append(l.t.listeners, ls)
+			l.add(ls, fd)
+			l.keepListener(ls)
+			bound = append(bound, ls)
+		case l.adopted && !l.cfg.MustAdopt:
+			l.m.log.Error("a socket that is to be listened on cannot be opened; the others are served, and a restart tries again",
+				"listener", spec.String(), "err", err)
+		default:
+			for _, ls := range bound {
+				l.unbind(ls)
+			}
 			return fmt.Errorf("--listen %s: %w", spec, err)
 		}
-		l.t.listeners = append(l.t.listeners, ls)
-		l.add(ls, fd)
-		l.keepListener(ls)
 	}
 	return nil
 }

@@ -139,7 +139,6 @@ func (l *loop) recall() (adopted bool, err error) {
 	if record != nil {
 		if err := l.t.adopt(record, alive); err != nil {
 			if l.cfg.MustAdopt {
-				l.leaveBehind()
 				return false, err
 			}
 			l.refuse("the state of the last master cannot be used: its workers finish what they hold, and are replaced", err)

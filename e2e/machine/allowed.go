@@ -619,4 +619,16 @@ var allowed = []allowance{
 		message:    `^a planted warning number \d+$`,
 		reason:     "TestExpectedWarningIsNoFault logs it, to see that Expect allows it",
 	},
+	{
+		name:       "port taken",
+		identifier: "app",
+		message:    `^a socket that is to be listened on cannot be opened; the others are served, and a restart tries again listener="\d+=\d+" err="listen tcp :\d+: bind: address already in use: by a process of another user"$`,
+		reason:     "the test has another program listen on a port that the settings ask for, and restarts the service",
+	},
+	{
+		name:       "port taken, in an upgrade",
+		identifier: "app",
+		message:    `^upgrade failed; the version before serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-dev gave up: --listen \d+=\d+: listen tcp :\d+: bind: address already in use: by a process of another user"$`,
+		reason:     "the same, and upgrades rondo: what cannot open all leaves the service to the one before",
+	},
 }
