@@ -41,7 +41,8 @@ type proc struct {
 	left    int      // bytes that it left behind, to be read before it is done with
 	early   []signal // sent before there was a process
 	tail    *tail
-	stored  *storedWorker // until it is adopted
+	start   startedProcess // until the loop takes it up
+	stored  *storedWorker  // until it is adopted
 }
 
 // watch waits for what p needs now.

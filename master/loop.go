@@ -77,7 +77,8 @@ type loop struct {
 	lookAt    instant // when to look again for who has a port
 	ended     bool
 	err       error
-	helpers   sync.WaitGroup // goroutines that start processes, read their output, read settings
+	starts    sync.WaitGroup // goroutines that start processes
+	helpers   sync.WaitGroup // goroutines that read their output, read settings
 	output    output
 }
 
@@ -595,6 +596,10 @@ func (l *loop) close() {
 	defer hurry.Stop()
 	finished := make(chan struct{})
 	go func() { // ends when the helpers have; they need the inbox emptied
+		l.starts.Wait()
+		for _, p := range l.procs { // what nobody hears of any more
+			p.start.undo()
+		}
 		l.helpers.Wait()
 		close(finished)
 	}()

@@ -54,10 +54,11 @@ func (l *loop) spawn(w *worker) {
 	p := &proc{worker: w, channel: -1, tail: &tail{}, untold: l.oom.untold()}
 	l.procs[w.id] = p
 	env, cfg, slot, workers := l.cfg.Env, w.cfg, w.slot.index, len(l.t.slots)
-	l.helpers.Go(func() { // ends when the process has been started; its thread is not the loop's
-		s, err := l.start(p, cfg, share(env, cfg.GoMaxProcs, workers), slot)
-		if !l.m.send(func(l *loop) { l.started(p, s, err) }) {
-			s.undo()
+	l.starts.Go(func() { // ends when the process has been started; its thread is not the loop's
+		var err error
+		p.start, err = l.start(p, cfg, share(env, cfg.GoMaxProcs, workers), slot)
+		if !l.m.send(func(l *loop) { l.started(p, err) }) {
+			p.start.undo()
 		}
 	})
 }
@@ -79,7 +80,7 @@ type startedProcess struct {
 }
 
 // undo ends a process that came too late.
-func (s startedProcess) undo() {
+func (s *startedProcess) undo() {
 	if s.process == nil {
 		return
 	}
@@ -130,7 +131,9 @@ func (l *loop) start(p *proc, cfg *settings.Settings, env []string, slot int) (s
 }
 
 // started continues on the loop.
-func (l *loop) started(p *proc, s startedProcess, err error) {
+func (l *loop) started(p *proc, err error) {
+	s := p.start
+	p.start = startedProcess{}
 	if l.procs[p.worker.id] != p {
 		s.undo()
 		return
