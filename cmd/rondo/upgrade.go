@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,9 +113,23 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 		case after.Upgrade != nil && after.Upgrade.Error != nil:
 			return "", fmt.Errorf("%s: upgrade: %s; version %s serves on", before.Name, *after.Upgrade.Error, after.Version)
 		default:
-			return printable(fmt.Sprintf("%s: version %s serves, before %s, with the same %s", after.Name, after.Version, before.Version, counted(len(after.Workers), "worker"))), nil
+			return printable(fmt.Sprintf("%s: version %s serves, before %s, with %s", after.Name, after.Version, before.Version, sameWorkers(before.Workers, after.Workers))), nil
 		}
 	}
+}
+
+// sameWorkers tells which workers of before there are after.
+func sameWorkers(before, after []master.Worker) string {
+	kept := 0
+	for _, w := range after {
+		if slices.ContainsFunc(before, func(b master.Worker) bool { return b.ID == w.ID && b.PID == w.PID }) {
+			kept++
+		}
+	}
+	if kept == len(before) && kept == len(after) {
+		return "the same " + counted(kept, "worker")
+	}
+	return fmt.Sprintf("%d of the %s of before, and %d new", kept, counted(len(before), "worker"), len(after)-kept)
 }
 
 // afterEnd tells of an upgrade in which the process of the master ended, and the
