@@ -541,11 +541,6 @@ func (t *table) leave(planned bool) {
 // left ends a leave.
 func (t *table) left() {
 	t.phase = stopped
-	for _, l := range t.listeners {
-		for _, c := range l.held {
-			t.discard(c)
-		}
-		l.held = nil
-	}
+	t.discardHeld()
 	t.do(effect{kind: effExit})
 }

@@ -236,6 +236,28 @@ func TestStopClosesWhatNobodyCanTake(t *testing.T) {
 	s.pass(settleTime)
 	s.expect(t, "settled by time", "close spawn exit", "close 101", "exit <nil>")
 	s.expectCounts(t, Counters{ClosedUndelivered: 1, Redistributed: 2})
+	s.expectLost(t)
+}
+
+// expectLost fails the test unless the log says once that one connection is.
+func (s *stage) expectLost(t *testing.T) {
+	t.Helper()
+	if got := s.said("connections lost that no worker took before the master ended\" held=1"); got != 1 {
+		t.Errorf("the log says %d times that a connection is lost, want once:\n%s", got, s.log.String())
+	}
+}
+
+func TestLeaveClosesWhatNobodyTakes(t *testing.T) {
+	s, l := serve(t, 2)
+	s.arrive(l, 1)
+	s.refuses(s.peer(0))
+	s.refuses(s.peer(1))
+	s.turn(event{kind: evLeave})
+	s.dies(s.peers[1])
+	s.dies(s.peers[2])
+	s.pass(settleTime)
+	s.expectCounts(t, Counters{ClosedUndelivered: 1, Redistributed: 2})
+	s.expectLost(t)
 }
 
 func TestStopEmptiesTheQueueOfItsOwnListenersFirst(t *testing.T) {

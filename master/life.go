@@ -342,20 +342,32 @@ func (t *table) endSettling() {
 	}
 }
 
+// discardHeld closes the connections that no worker has taken by the end of settling.
+func (t *table) discardHeld() {
+	n := 0
+	for _, l := range t.listeners {
+		n += len(l.held)
+		for _, c := range l.held {
+			t.discard(c)
+		}
+		l.held = nil
+	}
+	if n > 0 {
+		t.log.Warn("connections lost that no worker took before the master ended", "held", n)
+	}
+}
+
 // drainAll tells every worker to leave.
 func (t *table) drainAll() {
 	if t.phase >= draining {
 		return
 	}
 	t.phase = draining
+	t.discardHeld()
 	for _, l := range t.listeners {
 		if l.closing {
 			t.unbind(l)
 		}
-		for _, c := range l.held {
-			t.discard(c)
-		}
-		l.held = nil
 	}
 	for _, w := range t.workers {
 		t.drain(w)
