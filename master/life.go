@@ -239,7 +239,7 @@ func (t *table) expired(w *worker) {
 		t.log.Warn("drain ended by drain-timeout", w.attrs("took", w.cfg.DrainTimeout)...)
 		t.cut(w)
 		t.terminate(w)
-	default:
+	case !w.beyond:
 		t.log.Warn("worker ignored SIGTERM for kill-timeout; killed", w.attrs()...)
 		t.do(effect{kind: effSignal, worker: w, signal: sigKill})
 	}
@@ -372,10 +372,7 @@ func (t *table) drainAll() {
 	for _, w := range t.workers {
 		t.drain(w)
 	}
-	if len(t.workers) == 0 {
-		t.phase = stopped
-		t.do(effect{kind: effExit, err: t.stopErr})
-	}
+	t.endDrain()
 }
 
 // stopNow ends all that is left without waiting for it.
@@ -383,7 +380,9 @@ func (t *table) stopNow() {
 	t.stop(t.stopErr)
 	t.drainAll()
 	for _, w := range t.workers {
-		t.do(effect{kind: effSignal, worker: w, signal: sigKill})
+		if !w.beyond {
+			t.do(effect{kind: effSignal, worker: w, signal: sigKill})
+		}
 	}
 }
 

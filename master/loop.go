@@ -635,7 +635,7 @@ func (l *loop) signal(p *proc, s signal) {
 		}
 	}
 	if err != nil && err != unix.ESRCH {
-		l.m.log.Error("cannot signal worker", p.worker.attrs("err", err)...)
+		l.raise(event{kind: evUnsignalled, worker: p.worker.id, err: err})
 	}
 }
 

@@ -67,7 +67,7 @@ func (t *table) reloadOn() {
 		}
 	}
 	for _, w := range t.workers {
-		if w.want == down {
+		if w.want == down && !w.beyond {
 			leaving++
 		}
 	}
@@ -205,6 +205,7 @@ func (t *table) cut(w *worker) {
 	}
 	if t.lastReload != nil && t.phase <= serving && w.generation < serves {
 		t.lastReload.Cut++
+		w.cutIn = t.lastReload
 	}
 }
 

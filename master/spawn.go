@@ -153,6 +153,7 @@ func (l *loop) started(p *proc, err error) {
 		l.signal(p, sig)
 	}
 	p.early = nil
+	l.follow()
 	l.keepWorker(p)
 }
 

@@ -81,6 +81,7 @@ type peer struct {
 	wild   bool           // what it says of connections is not what it did with them
 	told   bool           // to disconnect
 	ask    bool           // it must answer a probe before it gets a connection
+	beyond bool           // no signal can be sent to it
 	signal string
 	keys   []string // granted
 	errno  unix.Errno
@@ -333,7 +334,11 @@ func (s *stage) do(effects []effect) {
 		case effAccept:
 			s.toAccept = append(s.toAccept, e.listener)
 		case effSignal:
-			s.peers[e.worker.id].signal = e.signalName()
+			if p := s.peers[e.worker.id]; p.beyond {
+				s.pending = append(s.pending, event{kind: evUnsignalled, worker: p.id, err: unix.EPERM})
+			} else {
+				p.signal = e.signalName()
+			}
 		case effBind:
 			s.bind(e)
 		case effUnbind:

@@ -120,6 +120,7 @@ const (
 	evChannelEnd                    // worker: read to its end
 	evSpawned                       // worker, pid
 	evExited                        // worker, exit: also when it could not be started
+	evUnsignalled                   // worker, err: a signal that it was not sent
 	evBound                         // worker, seq, listener or errno: answer to effBind
 	evReload                        // cfg, err
 	evScale                         // n
@@ -307,6 +308,8 @@ func (t *table) stepWorker(w *worker, ev event) {
 		t.checkReady(w)
 	case evProbeUnsent:
 		t.probeAgain(w)
+	case evUnsignalled:
+		t.unsignalled(w, ev.err)
 	case evExited:
 		t.exited(w, ev.exit)
 	case evBound:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rondokit/rondo/internal/lastline"
@@ -51,6 +52,8 @@ type worker struct {
 	readyAt    instant
 	deadline   instant // of starting, of draining, or of SIGTERM
 	signalled  bool    // SIGTERM was sent
+	beyond     bool    // no signal can be sent to it: it ends when it wants to
+	cutIn      *Reload // that counts it as cut
 	saidReady  bool
 	ended      bool    // the channel has been read to its end
 	hungAt     instant // and if the process lives then, it has closed it on purpose
@@ -294,6 +297,35 @@ func (t *table) terminate(w *worker) {
 	t.do(effect{kind: effSignal, worker: w, signal: sigTerm})
 }
 
+// unsignalled applies that w cannot be ended, as when it is of another account than the
+// master: nobody waits for it any more.
+func (t *table) unsignalled(w *worker, err error) {
+	if w.cutIn != nil {
+		w.cutIn.Cut--
+		w.cutIn = nil
+	}
+	if !w.beyond {
+		w.beyond = true
+		t.log.Error("worker cannot be ended, and lives on until it ends itself; to end it, as root: kill -KILL "+strconv.Itoa(w.pid),
+			w.attrs("err", err)...)
+		t.reloadOn()
+	}
+	if t.phase == draining {
+		t.endDrain()
+	}
+}
+
+// endDrain ends a stop when nobody is left who is to be waited for.
+func (t *table) endDrain() {
+	for _, w := range t.workers {
+		if !w.beyond || !w.signalled || !w.adopted { // a child of ours must be reaped
+			return
+		}
+	}
+	t.phase = stopped
+	t.do(effect{kind: effExit, err: t.stopErr})
+}
+
 // channelEnd applies that the channel of w was read to its end.
 func (t *table) channelEnd(w *worker) {
 	if w.ended {
@@ -362,9 +394,8 @@ func (t *table) exited(w *worker, e exit) {
 	} else {
 		t.log.Info("worker exited", w.attrs("reason", e.reason)...)
 	}
-	if t.phase == draining && len(t.workers) == 0 {
-		t.phase = stopped
-		t.do(effect{kind: effExit, err: t.stopErr})
+	if t.phase == draining {
+		t.endDrain()
 	}
 	t.reloadOn()
 }
