@@ -32,6 +32,13 @@ require('http').createServer((req, res) => {
 }).listen(3000);
 `
 
+// deafServer is holdingServer that the end of its channel does not end before
+// /srv/app/go is there.
+const deafServer = `const { exit } = process;
+process.exit = () => {};
+process.on('disconnect', () => setInterval(() => fs.existsSync('/srv/app/go') && exit(), 20));
+` + holdingServer
+
 // memory is a memfd of a state that the master of that status has open.
 func (h *host) memory(pid int, name string) (files []*os.File) {
 	h.t.Helper()
@@ -347,6 +354,9 @@ func TestStoreThatIsTooSmallIsToldAndMended(t *testing.T) {
 		// Without any store.
 		h.Expect("no store")
 		h.Expect("restart without a store drains")
+		h.Expect("two of an earlier run")
+		h.program(deafServer)
+		h.Must("rm", "/srv/app/go")
 		before = h.withStore("FileDescriptorStoreMax=0" + map[bool]string{true: "\nUnsetEnvironment=FDSTORE"}[old])
 		h.crash(before)
 		after = h.ready("none stored")
@@ -354,6 +364,9 @@ func TestStoreThatIsTooSmallIsToldAndMended(t *testing.T) {
 			t.Errorf("without a store: %d workers were replaced; status %+v", n, after)
 		}
 		h.answered(after)
+		h.alone("without a store", after)
+		h.Must("touch", "/srv/app/go")
+		h.program(holdingServer)
 
 		h.mended("s/StoreMax=.*/StoreMax=37/", `app\.service may keep 0 descriptors, by `+storeDropIn+`, and needs 37 for its workers to outlive a master that is killed: FileDescriptorStoreMax=37`)
 		before = h.whole("mended")
@@ -376,7 +389,38 @@ func TestStoreThatIsTooSmallIsToldAndMended(t *testing.T) {
 		if n := replaced(before, after); n != 1 || after.Adopted != 2 || after.Refused != nil {
 			t.Errorf("with a full store: %d workers were replaced; status %+v", n, after)
 		}
+
+		// And not full any more: the next restart keeps its workers.
+		if out, err := h.rondo("scale", "app", "2"); err != nil {
+			t.Fatal(out, err)
+		}
+		before = h.whole("scaled back")
+		rest = h.held()
+		h.Must("systemctl", "restart", "app.service")
+		if after = h.status(); after.Adopted != before.Adopted+1 {
+			t.Fatalf("a restart with room in the store again: adopted %d times, before %d", after.Adopted, before.Adopted)
+		}
+		h.finished("a restart with room in the store again", rest)
+		h.rolled(before.Generation + 1)
 	})
+}
+
+// alone fails the test unless the service has no processes but those of that status.
+func (h *host) alone(when string, st master.Status) {
+	h.t.Helper()
+	known := []int{st.PID}
+	for _, w := range st.Workers {
+		known = append(known, w.PID)
+	}
+	var found []int
+	for _, p := range h.Left("app.service") {
+		found = append(found, p.PID)
+	}
+	slices.Sort(known)
+	slices.Sort(found)
+	if !slices.Equal(found, known) {
+		h.t.Errorf("%s: the service has the processes %v, want the master and its workers, %v:\n%s", when, found, known, h.Must("ps", "-eo", "pid,ppid,stat,args"))
+	}
 }
 
 func TestDoctorFindsWhatIsLeftInAService(t *testing.T) {

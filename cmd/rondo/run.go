@@ -122,7 +122,7 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 			}
 		},
 	}
-	if got == nil && notifier.StoreMax() > 0 {
+	if got == nil {
 		cfg.Sweep = sweeper(logger)
 	}
 	return host(ctx, cfg, notifier, upgrading{program: program(), last: got.outcome(logger), about: log.written}, sigs)

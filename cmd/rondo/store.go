@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,18 +43,20 @@ type store struct {
 	log    *slog.Logger
 	need   int // by the settings
 
-	mu   sync.Mutex // guards the rest
-	size int
-	kept map[string]bool  // by name, also what did not fit
-	full bool             // something did not
-	lost map[string]error // by name, what was not taken, and why; nil: nothing yet
+	mu    sync.Mutex // guards the rest
+	size  int
+	given int              // names so far
+	kept  map[string]int   // by name, which it was of those given; 0: it was there before
+	left  map[string]bool  // by name, what did not fit
+	lost  map[string]error // by name, what was not taken, and why
+	told  bool             // that something did not fit
 }
 
 var _ master.Store = (*store)(nil)
 
 // newStore gives the service manager's store, or nil where there is none.
 func newStore(ctx context.Context, n *notify.Notifier, t *teller, cfg *master.Config) *store {
-	s := &store{teller: t, log: cfg.Logger, need: cfg.StoreSize(), size: n.StoreMax(), kept: map[string]bool{}}
+	s := makeStore(t, cfg.Logger, cfg.StoreSize(), n.StoreMax())
 	if s.size == 0 && cgroup.Unit() == "" {
 		return nil
 	}
@@ -66,11 +70,15 @@ func newStore(ctx context.Context, n *notify.Notifier, t *teller, cfg *master.Co
 	}
 	for name := range cfg.Stored {
 		if !strings.HasSuffix(name, ".out") && !strings.HasSuffix(name, ".err") { // which an upgrade alone hands over
-			s.kept[name] = true
+			s.kept[name] = 0
 		}
 	}
 	s.complain()
 	return s
+}
+
+func makeStore(t *teller, log *slog.Logger, need, size int) *store {
+	return &store{teller: t, log: log, need: need, size: size, kept: map[string]int{}, left: map[string]bool{}, lost: map[string]error{}}
 }
 
 // storeMax asks the service manager for the size of the store of this service.
@@ -102,7 +110,19 @@ func (s *store) check(ctx context.Context) {
 	if err == nil && size < s.size {
 		s.size = size
 		s.complain()
-		s.full = s.full || len(s.kept) > size
+		s.shrunk()
+	}
+}
+
+// shrunk notes what has not fitted, with the size that the store has: what was given last.
+func (s *store) shrunk() {
+	names := slices.SortedFunc(maps.Keys(s.kept), func(a, b string) int { return s.kept[b] - s.kept[a] })
+	for _, name := range names {
+		if len(s.kept) <= s.size || s.kept[name] == 0 {
+			return
+		}
+		delete(s.kept, name)
+		s.left[name] = true
 	}
 }
 
@@ -124,7 +144,7 @@ func (s *store) suffices() error {
 	for name, err := range s.lost {
 		return fmt.Errorf("not all workers are kept for the next master: %s could not be given to the service manager: %w", name, err)
 	}
-	if s.full {
+	if len(s.left) > 0 || len(s.kept) > s.size { // in the latter case before an upgrade
 		return fmt.Errorf("not all workers are kept for the next master: FileDescriptorStoreMax=%d of the service is too small", s.size)
 	}
 	return nil
@@ -170,21 +190,20 @@ func (s *store) lose(name string, err error) {
 	s.log.Error("the service manager was not given what the next master needs: a crash of this one would end its worker", "listener", name, "err", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost == nil {
-		s.lost = map[string]error{}
-	}
 	s.lost[name] = err
 }
 
-// enter notes that name is to be kept, and whether the store is full.
+// enter notes that name is given to the store, or that it does not fit any more.
 func (s *store) enter(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept[name] = true
-	if len(s.kept) <= s.size || s.full {
+	if s.given++; len(s.kept) < s.size {
+		s.kept[name] = s.given
 		return
 	}
-	if s.full = true; s.size >= s.need { // else that was told
+	s.left[name] = true
+	if !s.told && s.size >= s.need { // else that was told
+		s.told = true
 		s.log.Error("the service manager's store is full: workers that do not fit end with the master when it is killed; "+
 			"raise FileDescriptorStoreMax= of the service", "have", s.size)
 	}
@@ -193,6 +212,7 @@ func (s *store) enter(name string) {
 func (s *store) Drop(name string) {
 	s.mu.Lock()
 	delete(s.kept, name)
+	delete(s.left, name)
 	delete(s.lost, name)
 	s.mu.Unlock()
 	s.teller.queue(func() error { return s.teller.notifier.Remove(name) }, true)

@@ -17,11 +17,10 @@ import (
 
 func TestAStoreTellsWhatDoesNotFit(t *testing.T) {
 	var log bytes.Buffer
-	s := &store{log: slog.New(slog.NewTextHandler(&log, nil)), teller: newTeller(nil, slog.New(slog.DiscardHandler), nil), need: 2, size: 3, kept: map[string]bool{"state": true}}
-	for i := range 2 {
-		s.enter(fmt.Sprintf("w%d.chan", i))
-		s.enter(fmt.Sprintf("w%d.chan", i)) // the same
-	}
+	s := makeStore(newTeller(nil, slog.New(slog.DiscardHandler), nil), slog.New(slog.NewTextHandler(&log, nil)), 2, 3)
+	s.kept["state"] = 0
+	s.enter("w0.chan")
+	s.enter("w1.chan")
 	s.Drop("w0.chan")
 	s.enter("w2.chan")
 	if err := s.suffices(); err != nil || log.Len() > 0 {
@@ -38,15 +37,58 @@ func TestAStoreTellsWhatDoesNotFit(t *testing.T) {
 	if err := (backend{store: s}).Leave(t.Context()); err == nil {
 		t.Error("the master left, and a worker is not kept")
 	}
+	s.Drop("w1.chan") // which was kept: what was not kept, still is not
+	s.Drop("w3.chan")
+	if err := s.suffices(); err == nil {
+		t.Error("the master may leave, and one of two workers that did not fit lives")
+	}
+	s.Drop("w4.chan")
+	if err := s.suffices(); err != nil {
+		t.Errorf("when what did not fit has gone: %v", err)
+	}
+	s.enter("w5.chan") // in the place of w1
+	if err := s.suffices(); err != nil {
+		t.Errorf("of what fits again: %v", err)
+	}
+	s.enter("w6.chan")
+	if err := s.suffices(); err == nil {
+		t.Error("the master may leave, and a worker did not fit again")
+	}
 	log.Reset()
-	s = &store{log: s.log, need: 5, size: 3, kept: map[string]bool{"a": true, "b": true, "c": true}}
+	s = makeStore(s.teller, s.log, 5, 3)
 	s.complain()
-	s.enter("d")
+	for _, name := range []string{"a", "b", "c", "d"} {
+		s.enter(name)
+	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "too small") {
 		t.Errorf("of a store that the settings do not fit in: %s", &log)
 	}
 	if err := (*store)(nil).suffices(); err != nil {
 		t.Errorf("where there is no store: %v", err)
+	}
+}
+
+// A drop-in may make the store smaller than what its unit tells.
+func TestAStoreThatIsSmallerThanToldTellsWhatDidNotFit(t *testing.T) {
+	s := makeStore(newTeller(nil, slog.New(slog.DiscardHandler), nil), slog.New(slog.DiscardHandler), 2, 9)
+	s.kept["was there"] = 0
+	for _, name := range []string{"state", "w1.chan", "w2.chan", "w3.chan"} {
+		s.enter(name)
+	}
+	s.size = 3
+	s.shrunk()
+	s.Drop("was there")
+	s.Drop("w2.chan")
+	if err := s.suffices(); err == nil {
+		t.Error("the master may leave, and w3 is not kept")
+	}
+	s.Drop("w3.chan")
+	if err := s.suffices(); err != nil {
+		t.Errorf("when what did not fit has gone: %v", err)
+	}
+	s.kept = map[string]int{"w1.chan": 0, "w2.chan": 0, "w3.chan": 0, "state": 0}
+	if err := s.suffices(); err == nil {
+		t.Error("the master may leave, and an upgrade handed over more than the store has room for")
 	}
 }
 
@@ -58,7 +100,7 @@ func TestAStoreTellsWhatTheManagerWasNotGiven(t *testing.T) {
 	}
 	defer n.Close()
 	var log bytes.Buffer
-	s := &store{log: slog.New(slog.NewTextHandler(&log, nil)), size: 9, kept: map[string]bool{}}
+	s := makeStore(nil, slog.New(slog.NewTextHandler(&log, nil)), 0, 9)
 	s.teller = newTeller(n, s.log, nil)
 	given := func(name string, fd int, named string) {
 		t.Helper()
@@ -83,7 +125,7 @@ func TestAStoreTellsWhatTheManagerWasNotGiven(t *testing.T) {
 
 func TestWhatTheKernelHasNoMeansForIsGivenAgain(t *testing.T) {
 	for _, short := range []error{unix.ENOBUFS, unix.ENOMEM, unix.ETOOMANYREFS} {
-		s := &store{log: slog.New(slog.DiscardHandler), size: 9, kept: map[string]bool{}}
+		s := makeStore(nil, slog.New(slog.DiscardHandler), 0, 9)
 		s.teller = newTeller(nil, s.log, nil)
 		keep := func(succeedsAfter int) (tries int) {
 			fd, err := sys.DupFile(os.Stderr)
