@@ -66,7 +66,38 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 	if r.Reload != nil && !r.Stopping {
 		t.reload = a.reload(r.Reload, cfgs[r.Reload.Generation])
 	}
+	if r.Passed != nil {
+		t.tellPassed(r.Passed)
+	}
 	return nil
+}
+
+// tellPassed says how the sockets that were passed differ from those before.
+func (t *table) tellPassed(before map[string]string) {
+	var added, renamed, gone []string
+	now := t.passed()
+	for _, id := range slices.Sorted(maps.Keys(now)) {
+		switch was, ok := before[id]; {
+		case !ok:
+			added = append(added, now[id])
+		case was != now[id]:
+			renamed = append(renamed, was+" is "+now[id])
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		if _, ok := now[id]; !ok {
+			gone = append(gone, before[id])
+		}
+	}
+	if len(added) > 0 {
+		t.log.Info("sockets were passed that the last master did not have", "listener", joinWords(added))
+	}
+	if len(renamed) > 0 {
+		t.log.Info("sockets were passed under other names than before", "listener", joinWords(renamed))
+	}
+	if len(gone) > 0 {
+		t.log.Warn("sockets that the last master had were not passed again, and are served no more", "listener", joinWords(gone))
+	}
 }
 
 // settings gives those of each generation that r names.

@@ -292,3 +292,47 @@ func TestTheDataOfTLSServersIsKept(t *testing.T) {
 		})
 	}
 }
+
+func TestSocketsThatChangedAreSaid(t *testing.T) {
+	web, alt, local := func() *listener { return tcp("web", "[::]:80") }, func() *listener { return tcp("alt", "[::]:81") }, func() *listener { return ux("local", "/run/web") }
+	const (
+		added   = "level=INFO msg=\"sockets were passed that the last master did not have\" listener="
+		renamed = "level=INFO msg=\"sockets were passed under other names than before\" listener="
+		gone    = "level=WARN msg=\"sockets that the last master had were not passed again, and are served no more\" listener="
+	)
+	for _, row := range []struct {
+		name  string
+		after sockets
+		old   bool // the last master did not keep what it was passed
+		said  []string
+	}{
+		{name: "none", after: sockets{web(), alt()}},
+		{name: "reordered", after: sockets{alt(), web()}},
+		{name: "more", after: sockets{web(), local(), alt(), web()}, said: []string{added + "\"web@[::]:80, local@unix:/run/web\""}},
+		{name: "less", after: sockets{alt()}, said: []string{gone + "web@[::]:80"}},
+		{name: "renamed", after: sockets{tcp("www", "[::]:80"), alt()}, said: []string{renamed + "\"web@[::]:80 is www@[::]:80\""}},
+		{name: "all", after: sockets{local(), tcp("www", "[::]:80")},
+			said: []string{added + "local@unix:/run/web", renamed + "\"web@[::]:80 is www@[::]:80\"", gone + "alt@[::]:81"}},
+		{name: "all, after an old master", after: sockets{local(), tcp("www", "[::]:80")}, old: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStage(t, standard(1))
+			s.add(web())
+			s.add(alt())
+			s.turn(event{kind: evStart})
+			s.opens(s.peer(0), 0, port(80))
+			if row.old {
+				s.mem.record = []byte(strings.Replace(string(s.mem.record), `"passed":`, `"other":`, 1))
+			}
+			s.crash(aftermath{sockets: func([]*listener) []*listener { return row.after }})
+			if got := s.said("sockets "); got != len(row.said) {
+				t.Errorf("the log says %d times of sockets, want %d:\n%s", got, len(row.said), s.log.String())
+			}
+			for _, want := range row.said {
+				if s.said(want+"\n") != 1 {
+					t.Errorf("want %q in the log:\n%s", want, s.log.String())
+				}
+			}
+		})
+	}
+}

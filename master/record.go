@@ -38,6 +38,7 @@ type tableRecord struct {
 	Settings   map[int]json.RawMessage `json:"settings"` // by generation
 	Slots      []slotRecord            `json:"slots"`
 	Workers    []lifeRecord            `json:"workers"`
+	Passed     map[string]string       `json:"passed"` // listeners, for people, by identity; nil: not known
 	Own        []ownRecord             `json:"own,omitempty"`
 	Reload     *reloadRecord           `json:"reload,omitempty"`
 	LastReload *Reload                 `json:"last_reload,omitempty"`
@@ -140,6 +141,17 @@ func (t *table) identities() map[*listener]string {
 	return t.identified
 }
 
+// passed names the listeners that were passed, for people, by their identities.
+func (t *table) passed() map[string]string {
+	names := map[string]string{}
+	for l, identity := range t.identities() {
+		if l.passed {
+			names[identity] = l.String()
+		}
+	}
+	return names
+}
+
 // keptListener is what a listener's identity was made of that may change.
 type keptListener struct {
 	listener *listener
@@ -164,7 +176,7 @@ func (t *table) record() *tableRecord {
 		Ready: t.phase > starting, Stopping: t.phase >= settling && !t.leaving, Planned: t.planned, Handed: t.leaving && !t.planned,
 		Env: t.env, Adopted: t.adoptions,
 		Generation: t.generation, LastGen: t.lastGen, LastWorker: t.lastWorker, ScaledFrom: t.scaledFrom,
-		Settings: map[int]json.RawMessage{}, LastReload: t.lastReload, Slots: []slotRecord{}, Workers: []lifeRecord{},
+		Settings: map[int]json.RawMessage{}, LastReload: t.lastReload, Passed: t.passed(), Slots: []slotRecord{}, Workers: []lifeRecord{},
 	}
 	r.Settings[t.generation] = t.encoded(t.cfg)
 	for _, s := range t.slots {

@@ -631,4 +631,10 @@ var allowed = []allowance{
 		message:    `^upgrade failed; the version before serves on version=\d+\.\d+\.\d+-dev err="version \d+\.\d+\.\d+-dev gave up: --listen \d+=\d+: listen tcp :\d+: bind: address already in use: by a process of another user"$`,
 		reason:     "the same, and upgrades rondo: what cannot open all leaves the service to the one before",
 	},
+	{
+		name:       "socket gone",
+		identifier: "app",
+		message:    `^sockets that the last master had were not passed again, and are served no more listener=other@\[::\d+\]:\d+$`,
+		reason:     "the test stops a socket unit while no master runs",
+	},
 }
