@@ -151,7 +151,7 @@ var allowed = []allowance{
 		identifier: "systemd",
 		message: `^app\.socket: Socket unit configuration has changed while unit has been running, no open socket file descriptor left\. ` +
 			`The socket unit is not functional until restarted\.$`,
-		reason: "the test removes the file of a socket that listens",
+		reason: "the test removes the file of a socket that listens, or gives it another address",
 	},
 	{
 		name:       "nobody listens on more",
@@ -538,6 +538,32 @@ var allowed = []allowance{
 			`no answer from systemd at /run/systemd/private: dial unix /run/systemd/private: connect: connection refused, ` +
 			`nor over the system bus: dial unix /var/run/dbus/system_bus_socket: connect: connection refused$`,
 		reason: "the test keeps systemd-stop from asking systemd",
+	},
+	{
+		name:       "restart with its socket drains",
+		identifier: "app",
+		message: `^systemd-stop: systemd is also to restart app\.socket, so the service drains as for a stop: if that fails, no next master comes; ` +
+			`requests in flight are finished, and WebSockets are held until drain-timeout$`,
+		reason: "the test restarts the socket of a service that runs",
+	},
+	{
+		name:       "restart as another account drains",
+		identifier: "app",
+		message: `^systemd-stop: the next master is to run as uid \d+ and process \d+ runs as uid \d+, so the service drains as for a stop: ` +
+			`it could not end workers of another account; requests in flight are finished, and WebSockets are held until drain-timeout$`,
+		reason: "the test changes User= of a service that runs, and restarts it",
+	},
+	{
+		name:       "account not held",
+		identifier: "systemd",
+		message:    `^app\.service: Couldn't add UID/GID reference to unit, proceeding without: Device or resource busy$`,
+		reason:     "the same: systemd holds the account that the service ran as",
+	},
+	{
+		name:       "service without its socket",
+		identifier: "systemd",
+		message:    `^Dependency failed for app\.service - app \(rondo\)\.$`,
+		reason:     "another process has the port of the socket that the test restarts",
 	},
 	{
 		name:       "state of another format",
