@@ -53,10 +53,20 @@ func (r *records) may(f ledger.Failure) bool {
 	})
 }
 
-// end stops the loads. Nothing may be lost but new connections that no worker was given
-// and that the master's counters tell of, of which it gives the number. Connections are
-// closed idle only by workers that leave.
+// end stops the loads. Nothing may be lost: what kills a master between its steps, holds
+// it up or replaces it costs no connection. Connections are closed idle only by workers
+// that leave.
 func (s *survivor) end(what string) {
+	s.t.Helper()
+	if sum := s.endLosing(what); sum.Lost > 0 {
+		s.t.Errorf("%s: %d lost, want none", what, sum.Lost)
+	}
+}
+
+// endLosing is end where the master may have been killed between accepting a connection
+// and handing it over. New connections that no worker was given may be lost, which the
+// master's counters tell of.
+func (s *survivor) endLosing(what string) ledger.Report {
 	s.t.Helper()
 	var sum ledger.Report
 	for _, name := range slices.Sorted(maps.Keys(s.stops)) {
@@ -87,6 +97,7 @@ func (s *survivor) end(what string) {
 	told(s.t, "%s: %d requests, %d answered, %d lost (masters tell of %d accepted and not handed over, %d under way and not taken), "+
 		"%d closed-idle; %d WebSockets echoed %d messages and stayed open; counters %+v",
 		what, sum.Requests, sum.Answered, sum.Lost, accepted, unsent, sum.ClosedIdle, len(s.echo), echoed, c)
+	return sum
 }
 
 // lost gives what masters have logged of connections that ended with the last one: those

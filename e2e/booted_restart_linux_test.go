@@ -245,7 +245,12 @@ func TestRestartsLoseNothing(t *testing.T) {
 		sum := stop()
 		slices.Sort(r.slowest)
 		median := r.slowest[(len(r.slowest)-1)/2]
-		// A machine that others load, too, is not to blame: there, all waits are long.
+		// In a soak, which has the machine to itself, no connection of any restart may wait
+		// longer than a second and what one waits anyway. Beside other tests it may, and
+		// all waits are long: there the median is looked at, and with more room.
+		if worst := r.slowest[len(r.slowest)-1]; soak && worst > time.Second+r.usual {
+			t.Errorf("in a restart a new connection waited %v, and %v at most in between", worst, r.usual)
+		}
 		if median > time.Second+5*r.usual {
 			t.Errorf("in half of the restarts a new connection waited longer than %v, and %v at most in between", median, r.usual)
 		}
