@@ -66,8 +66,8 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 	if r.Reload != nil && !r.Stopping {
 		t.reload = a.reload(r.Reload, cfgs[r.Reload.Generation])
 	}
-	if r.Passed != nil {
-		t.tellPassed(r.Passed)
+	if r.Passed != "" {
+		t.tellPassed(passedNames(r.Passed))
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 // tellPassed says how the sockets that were passed differ from those before.
 func (t *table) tellPassed(before map[string]string) {
 	var added, renamed, gone []string
-	now := t.passed()
+	now := passedNames(t.passed())
 	for _, id := range slices.Sorted(maps.Keys(now)) {
 		switch was, ok := before[id]; {
 		case !ok:

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rondokit/rondo/internal/settings"
@@ -38,7 +39,7 @@ type tableRecord struct {
 	Settings   map[int]json.RawMessage `json:"settings"` // by generation
 	Slots      []slotRecord            `json:"slots"`
 	Workers    []lifeRecord            `json:"workers"`
-	Passed     map[string]string       `json:"passed"` // listeners, for people, by identity; nil: not known
+	Passed     string                  `json:"passed,omitempty"` // listeners, for people: lines of identity, tab, name; "" is not known
 	Own        []ownRecord             `json:"own,omitempty"`
 	Reload     *reloadRecord           `json:"reload,omitempty"`
 	LastReload *Reload                 `json:"last_reload,omitempty"`
@@ -126,7 +127,7 @@ type keyRecord struct {
 // change; and by which one it is of those with one address.
 func (t *table) identities() map[*listener]string {
 	if !slices.EqualFunc(t.listeners, t.identifiedOf, func(l *listener, n keptListener) bool { return n == keptListener{l, l.kept} }) {
-		t.identifiedOf, t.identified = t.identifiedOf[:0], make(map[*listener]string, len(t.listeners))
+		t.identifiedOf, t.identified, t.passedOf = t.identifiedOf[:0], make(map[*listener]string, len(t.listeners)), nil
 		seen := map[string]int{}
 		for _, l := range t.listeners {
 			t.identifiedOf = append(t.identifiedOf, keptListener{l, l.kept})
@@ -141,13 +142,28 @@ func (t *table) identities() map[*listener]string {
 	return t.identified
 }
 
-// passed names the listeners that were passed, for people, by their identities.
-func (t *table) passed() map[string]string {
-	names := map[string]string{}
-	for l, identity := range t.identities() {
-		if l.passed {
-			names[identity] = l.String()
+// passed names the listeners that were passed, for people, by their identities: it
+// changes when those do, and a record of a thousand is written for each event.
+func (t *table) passed() string {
+	if ids := t.identities(); t.passedOf == nil {
+		var b strings.Builder
+		for _, l := range t.listeners {
+			if l.passed {
+				fmt.Fprintf(&b, "%s\t%s\n", ids[l], l)
+			}
 		}
+		names := b.String()
+		t.passedOf = &names
+	}
+	return *t.passedOf
+}
+
+// passedNames gives what passed wrote, by identity.
+func passedNames(text string) map[string]string {
+	names := map[string]string{}
+	for line := range strings.Lines(text) {
+		identity, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		names[identity] = name
 	}
 	return names
 }

@@ -75,6 +75,7 @@ type table struct {
 	texts        map[*settings.Settings]json.RawMessage
 	identified   map[*listener]string // identities, of
 	identifiedOf []keptListener       // these
+	passedOf     *string              // what names those of them that were passed
 
 	starved  []*listener // not polled for want of a worker with room, or holding connections
 	dirty    []*worker   // with a batch that flush must send
