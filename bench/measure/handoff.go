@@ -14,7 +14,10 @@ import (
 
 // handoff is what a connection costs the master, beside what its system calls cost.
 func handoff() Measure {
-	subjects := []Subject{{"raw", "the system calls in a tight loop", rawHandoffs}}
+	subjects := []Subject{
+		{"raw", "the system calls in a tight loop", rawHandoffs(false)},
+		{"raw-last", "the same, where the worker has closed before, and the master's close ends the connection", rawHandoffs(true)},
+	}
 	return Measure{
 		Name: "handoff", Title: "CPU time of the master per handoff",
 		About: "Closed loop: wrk with 64 clients, a connection per request. The system calls: accept4, sendmsg with the descriptor, " +
@@ -26,9 +29,11 @@ func handoff() Measure {
 
 var handoffCPU = result.Metric{Name: "cpu", Title: "CPU time per handoff", Unit: "µs"}
 
-func rawHandoffs(_ context.Context, b *Bench) (Values, error) {
-	took, err := raw.Handoffs(pick(b.Plan, 10_000, 50_000))
-	return Values{"cpu": micro(took)}, err
+func rawHandoffs(last bool) func(context.Context, *Bench) (Values, error) {
+	return func(_ context.Context, b *Bench) (Values, error) {
+		took, err := raw.Handoffs(pick(b.Plan, 10_000, 50_000), last)
+		return Values{"cpu": micro(took)}, err
+	}
 }
 
 func handoffs(ctx context.Context, b *Bench, r *side.Running) (Values, error) {

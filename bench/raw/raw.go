@@ -19,7 +19,10 @@ const turn = 128
 // calls for one: accept4, sendmsg with the descriptor, recvmsg of the answer, and close
 // of the copy. It does each of them for many connections in a row, so that the clock is
 // read rarely. What clients and workers do in between is not counted.
-func Handoffs(n int) (time.Duration, error) {
+//
+// With last, the worker has closed the connection before: then the master's close is the
+// one that ends it, with all that TCP does for that.
+func Handoffs(n int, last bool) (time.Duration, error) {
 	runtime.LockOSThread() // the clock is the thread's
 	defer runtime.UnlockOSThread()
 	b, err := newBed()
@@ -30,7 +33,7 @@ func Handoffs(n int) (time.Duration, error) {
 	var sum time.Duration
 	turns := (n + turn - 1) / turn
 	for range turns {
-		took, err := b.turn()
+		took, err := b.turn(last)
 		if err != nil {
 			return 0, err
 		}
@@ -87,7 +90,7 @@ func (b *bed) close() {
 }
 
 // turn hands over as many connections as go together.
-func (b *bed) turn() (time.Duration, error) {
+func (b *bed) turn(last bool) (time.Duration, error) {
 	var ours, theirs, clients [turn]int
 	for i := range clients {
 		ours[i], theirs[i], clients[i] = -1, -1, -1
@@ -110,6 +113,12 @@ func (b *bed) turn() (time.Duration, error) {
 		{name: "sendmsg", ours: true, of: func(i int) error { return b.send(ours[i]) }},
 		{name: "a worker's recvmsg", of: func(i int) (err error) { theirs[i], err = b.take(); return err }},
 		{name: "a worker's answer", of: func(int) error { _, err := unix.Write(b.worker, answer); return err }},
+		{name: "a worker's close", of: func(i int) error {
+			if !last {
+				return nil
+			}
+			return closeRaw(&theirs[i])
+		}},
 		{name: "recvmsg", ours: true, of: func(int) error { return b.receive() }},
 		{name: "close", ours: true, of: func(i int) error { return closeRaw(&ours[i]) }},
 	} {

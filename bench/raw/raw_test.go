@@ -15,13 +15,15 @@ func TestHandoffs(t *testing.T) {
 		return len(fds)
 	}
 	before := count()
-	got, err := Handoffs(10 * turn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%v a handoff", got)
-	if got < 100*time.Nanosecond { // four entries into the kernel
-		t.Errorf("Handoffs = %v", got)
+	for _, last := range []bool{false, true} {
+		got, err := Handoffs(10*turn, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%v a handoff, closing last %v", got, last)
+		if got < 100*time.Nanosecond { // four entries into the kernel
+			t.Errorf("Handoffs = %v", got)
+		}
 	}
 	if after := count(); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
