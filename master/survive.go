@@ -496,6 +496,9 @@ func endedChannel() (int, error) {
 // mayHandOver tries whether there are descriptors enough to hand all over, while it can
 // still be refused.
 func (l *loop) mayHandOver() error {
+	if l.t.planned || l.readingNext { // which the next master would know nothing of
+		return errors.New("a reload is about to begin; try again when status shows it")
+	}
 	h, err := l.handOver()
 	h.close()
 	if err != nil {

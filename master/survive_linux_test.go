@@ -682,6 +682,20 @@ func TestAMasterThatWasHeldUpBlamesNoWorker(t *testing.T) {
 	x.expectSaid("does not answer", 0)
 }
 
+// The reload that a restart is for is lost on nobody.
+func TestNothingIsHandedOverBeforeAReloadThatIsDue(t *testing.T) {
+	x := leaves(t, nil)
+	x.rewrite(func(r *tableRecord) { r.Planned = true })
+	l := x.mustRecall()
+	if err := l.mayHandOver(); err == nil || !strings.Contains(err.Error(), "about to begin") {
+		t.Errorf("mayHandOver = %v, want that a reload is about to begin", err)
+	}
+	l.t.planned = false
+	if err := l.mayHandOver(); err != nil {
+		t.Errorf("mayHandOver = %v once it has", err)
+	}
+}
+
 // drop takes a descriptor out of the store.
 func (x *left) drop(name string) {
 	sys.Close(x.stored[name])
