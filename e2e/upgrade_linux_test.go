@@ -293,6 +293,7 @@ func TestUpgradesWithoutAnInitSystemLoseNothing(t *testing.T) {
 	if out, err := a.rondo("reload", "app"); err != nil {
 		t.Fatalf("reload: %q, %v", out, err)
 	}
+	a.until("left by the workers of before", func(u upgraded) bool { return len(u.Workers) == len(workers) })
 	if now := a.signals(a.status().Workers[1].PID); now != signals {
 		t.Errorf("a worker that was started after an upgrade has %s, before %s", now, signals)
 	}

@@ -203,13 +203,14 @@ func (l *loop) run() error {
 	if l.cfg.Sweep != nil {
 		l.cfg.Sweep(l.adoptedPIDs(), l.lostPIDs())
 	}
-	l.watchAdopted()
+	read := l.watchAdopted()
 	if l.adopted {
 		fault.At("before adoption")
 		l.apply(event{kind: evAdopt})
 	} else {
 		l.apply(event{kind: evStart})
 	}
+	read()
 	l.acceptAll()
 	if l.cfg.Watchdog > 0 {
 		l.alive = l.now

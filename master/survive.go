@@ -352,16 +352,25 @@ func (l *loop) discard(id int, sw *storedWorker, process *sys.Process) {
 	l.dropWorker(id)
 }
 
-// watchAdopted begins to listen to the workers that were adopted.
-func (l *loop) watchAdopted() {
+// watchAdopted begins to listen to the workers that were adopted. read begins with what
+// they print, once it is sure that this master stays: what it had read and not written
+// would be lost if the one before served on.
+func (l *loop) watchAdopted() (read func()) {
+	var reads []func()
 	for id, p := range l.procs {
 		l.watch(p, false)
 		if err := l.m.poller.Watch(p.process.ExitFD, tagExit<<tagShift|uint64(id), sys.Read); err != nil {
 			panic("master: cannot poll a process: " + err.Error())
 		}
-		l.output.adopt(&l.helpers, id, p.worker.slot.index, p.stored, p.tail)
+		slot, stored, tail := p.worker.slot.index, p.stored, p.tail
+		reads = append(reads, func() { l.output.adopt(&l.helpers, id, slot, stored, tail) })
 		p.stored = nil
 		l.later(p) // what its channel had brought
+	}
+	return func() {
+		for _, read := range reads {
+			read()
+		}
 	}
 }
 

@@ -682,6 +682,37 @@ func TestAMasterThatWasHeldUpBlamesNoWorker(t *testing.T) {
 	x.expectSaid("does not answer", 0)
 }
 
+// What workers print is left to the master before until this one is sure to stay.
+func TestNothingIsReadOfWhatWorkersPrintBeforeTheAdoption(t *testing.T) {
+	x := leaves(t, nil)
+	var pipes []*os.File
+	for _, name := range []string{"w1.out", "w1.err"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer w.Close()
+		fmt.Fprintln(w, "tick")
+		x.give(name, int(r.Fd()))
+		pipes = append(pipes, r)
+	}
+	l := x.mustRecall()
+	read := l.watchAdopted()
+	l.apply(event{kind: evAdopt})
+	for _, r := range pipes {
+		if n := sys.Unread(int(r.Fd())); n != len("tick\n") {
+			t.Errorf("%d bytes are left, want all", n)
+		}
+	}
+	read()
+	for _, r := range pipes {
+		for sys.Unread(int(r.Fd())) > 0 { // the test's own time-out bounds it
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 // The reload that a restart is for is lost on nobody.
 func TestNothingIsHandedOverBeforeAReloadThatIsDue(t *testing.T) {
 	x := leaves(t, nil)
