@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rondokit/rondo/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,7 +80,7 @@ type outputs struct {
 	journal        string     // JOURNAL_STREAM
 	files          []*os.File // the worker's ends
 	readers        []*os.File
-	follows        []func()
+	follows        []func(*sync.WaitGroup)
 	tail           *tail
 }
 
@@ -104,7 +105,7 @@ func (o *output) open(t *tail, id, slot int) (*outputs, error) {
 		// Fd makes the write end blocking, which is what programs expect of stdout.
 		*side.fd = int(w.Fd())
 		s.files, s.readers = append(s.files, w), append(s.readers, r)
-		s.follows = append(s.follows, func() { o.copy(r, fmt.Sprintf(side.name, id), side.to, slot, t) })
+		s.follows = append(s.follows, func(helpers *sync.WaitGroup) { o.copy(helpers, r, fmt.Sprintf(side.name, id), side.to, slot, t) })
 	}
 	t.open(2)
 	return s, nil
@@ -140,7 +141,7 @@ func (o *output) stream(t *tail, slot int) (*outputs, error) {
 // has the other end open, or with output.close.
 func (s *outputs) follow(helpers *sync.WaitGroup) {
 	for _, f := range s.follows {
-		helpers.Go(f)
+		f(helpers)
 	}
 }
 
@@ -151,14 +152,22 @@ func (s *outputs) close() {
 	}
 }
 
-// copy writes each line of r to w, with the slot before it.
-func (o *output) copy(r *os.File, name string, to *sink, slot int, t *tail) {
-	defer t.close()
-	defer r.Close()
-	if !o.enter(r, name) {
-		return
-	}
-	defer o.leave(r)
+// copy has a goroutine write each line of r to a sink, with the slot before it. r is
+// known when it returns: a handover that follows must find it.
+func (o *output) copy(helpers *sync.WaitGroup, r *os.File, name string, to *sink, slot int, t *tail) {
+	open := o.enter(r, name)
+	helpers.Go(func() { // ends with the last process that has the other end open, or with close
+		defer t.close()
+		defer r.Close()
+		defer o.leave(r)
+		if open {
+			o.lines(r, name, to, slot, t)
+		}
+	})
+}
+
+// lines writes each line of r to a sink, with the slot before it.
+func (o *output) lines(r *os.File, name string, to *sink, slot int, t *tail) {
 	prefix := fmt.Appendf(nil, "[%d] ", slot)
 	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(o.begun[name]), r), longLine)
 	for {
@@ -185,7 +194,12 @@ func (o *output) copy(r *os.File, name string, to *sink, slot int, t *tail) {
 
 // adopt goes on with the pipes of a worker of the last master.
 func (o *output) adopt(helpers *sync.WaitGroup, id, slot int, sw *storedWorker, t *tail) {
-	if sw.out < 0 || sw.err < 0 {
+	if sw.out < 0 || sw.err < 0 { // none, or what is left of both
+		for _, fd := range []int{sw.out, sw.err} {
+			if fd >= 0 {
+				sys.Close(fd)
+			}
+		}
 		return
 	}
 	t.open(2)
@@ -196,7 +210,7 @@ func (o *output) adopt(helpers *sync.WaitGroup, id, slot int, sw *storedWorker, 
 	}{{sw.out, o.out, outName}, {sw.err, o.err, errName}} {
 		unix.SetNonblock(side.fd, true)
 		r := os.NewFile(uintptr(side.fd), "output")
-		helpers.Go(func() { o.copy(r, fmt.Sprintf(side.name, id), side.to, slot, t) })
+		o.copy(helpers, r, fmt.Sprintf(side.name, id), side.to, slot, t)
 	}
 }
 
