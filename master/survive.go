@@ -374,7 +374,7 @@ func (l *loop) watchAdopted() (read func()) {
 	}
 }
 
-// kept gives the pids of the workers that were adopted.
+// adoptedPIDs gives the pids of the workers that were adopted.
 func (l *loop) adoptedPIDs() []int {
 	var pids []int
 	for _, p := range l.procs {

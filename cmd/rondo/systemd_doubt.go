@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
+
+	"github.com/rondokit/rondo/internal/install"
 )
 
 // doubt is why the next master might not come, or not be able to take over the workers
@@ -38,12 +39,8 @@ func accountOf(name string, dynamic bool) (uid int, known bool) {
 	if uid, err := strconv.Atoi(name); err == nil {
 		return uid, true
 	}
-	who, err := user.Lookup(name)
-	if err != nil {
-		return 0, false
-	}
-	uid, err = strconv.Atoi(who.Uid)
-	return uid, err == nil
+	account, err := install.OSAccounts().Lookup(name)
+	return account.UID, err == nil
 }
 
 // uidOf is the effective one of a process, also of one that is not dumpable, whose files
