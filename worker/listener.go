@@ -146,7 +146,7 @@ func (l *listener) next() *os.File {
 		delete(w.unclaimed, l)
 		return nil
 	}
-	return sys.NewFile(fd, "connection")
+	return sys.NewBlockingFile(fd, "connection")
 }
 
 // putBack keeps f for the next call.

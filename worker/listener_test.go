@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rondokit/rondo/internal/wire"
+	"golang.org/x/sys/unix"
 )
 
 func TestConnectionsOfABatchComeOutOfAccept(t *testing.T) {
@@ -59,9 +60,19 @@ func echo(t *testing.T, l net.Listener, peer net.Conn, b byte) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, ok := conn.(*net.TCPConn); !ok {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
 		t.Fatalf("Accept gave a %T, want a *net.TCPConn", conn)
 	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		if flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("the flags of its file are %#x, %v, want O_NONBLOCK", flags, err)
+		}
+	})
 	got := []byte{0}
 	for _, way := range [][2]net.Conn{{peer, conn}, {conn, peer}} {
 		if _, err := way[0].Write([]byte{b}); err != nil {

@@ -3,7 +3,7 @@
 //
 // Each function states the contract; sys_linux.go and sys_other.go supply what
 // differs between platforms. Descriptors are ints; every one that this package
-// gives is close-on-exec and non-blocking.
+// gives is close-on-exec, and non-blocking where this package has made its open file.
 //
 // # Ownership
 //
@@ -134,7 +134,7 @@ func appendRights(fds []int, oob []byte) []int {
 		if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_RIGHTS {
 			for at := head; at+4 <= size; at += 4 {
 				fd := int(*(*int32)(unsafe.Pointer(&oob[at])))
-				adopt(fd)
+				received(fd)
 				fds = append(fds, fd)
 			}
 		}
@@ -145,3 +145,11 @@ func appendRights(fds []int, oob []byte) []int {
 
 // NewFile wraps a descriptor of this package in an os.File, which takes it.
 func NewFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }
+
+// NewBlockingFile makes the open file of fd a blocking one first. os.NewFile has the
+// runtime's poller watch any other, which costs more than all else that is done to a
+// connection on its way from a Recv to net.FileConn; that makes it non-blocking again.
+func NewBlockingFile(fd int, name string) *os.File {
+	unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // of these flags a new socket has no other
+	return NewFile(fd, name)
+}

@@ -38,8 +38,8 @@ func accept(listener int) (int, error) {
 	return int(fd), nil
 }
 
-// adopt prepares a received descriptor; MSG_CMSG_CLOEXEC has done the rest.
-func adopt(fd int) { unix.SetNonblock(fd, true) }
+// received prepares a received descriptor: MSG_CMSG_CLOEXEC has done all.
+func received(int) {}
 
 const ioctlUnread = unix.SIOCINQ
 

@@ -39,6 +39,8 @@ func accept(listener int) (int, error) {
 	return fd, nil
 }
 
+func received(fd int) { unix.CloseOnExec(fd) }
+
 // adopt prepares a descriptor that the kernel just made for us.
 func adopt(fd int) {
 	unix.CloseOnExec(fd)

@@ -2,10 +2,12 @@ package sys
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +32,6 @@ func TestDescriptorsTravelInTheirOrderAndArriveReady(t *testing.T) {
 		var ours []int
 		for range n {
 			x, y := pair(t)
-			unix.SetNonblock(x, false) // what arrives non-blocking was made so by Recv
 			_ = y
 			ours = append(ours, x)
 		}
@@ -317,5 +318,23 @@ func BenchmarkSendRecv(b *testing.B) {
 				closeAll(Recv(y, buf, room))
 			}
 		})
+	}
+}
+
+// A file of it is no business of the runtime's poller, which would have set it going
+// with the open file's O_NONBLOCK.
+func TestABlockingFileIsOne(t *testing.T) {
+	a, _ := pair(t)
+	fd, err := Dup(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := NewBlockingFile(fd, "a")
+	defer f.Close()
+	if on, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || on&unix.O_NONBLOCK != 0 {
+		t.Errorf("its flags are %#x, %v, want no O_NONBLOCK", on, err)
+	}
+	if err := f.SetReadDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
+		t.Errorf("SetReadDeadline = %v, want %v as the poller does not watch it", err, os.ErrNoDeadline)
 	}
 }
