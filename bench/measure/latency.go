@@ -19,7 +19,17 @@ func latency() Measure {
 		Metrics: latencyMetrics,
 		Subjects: each([]side.Side{
 			goAlone, goRondo, masterAs(side.Batch), masterAs(side.Other), side.HAProxy(), side.Nginx(),
-		}, atHalfLoad(load.PerRequest)),
+		}, atLoad(half, load.PerRequest)),
+	}
+}
+
+// latencyLight is where no processor is waited for: what the way over the master takes.
+func latencyLight() Measure {
+	return Measure{
+		Name: "latency-light", Title: "Latency at a tenth of the load, a connection per request",
+		About:    "The same at a tenth of what the Go app takes alone, where the client and the app leave the processors idle most of the time.",
+		Metrics:  latencyMetrics,
+		Subjects: each([]side.Side{goAlone, goRondo, masterAs(side.Batch), masterAs(side.Other)}, atLoad(tenth, load.PerRequest)),
 	}
 }
 
@@ -29,7 +39,7 @@ func latencyKept() Measure {
 		Name: "latency-kept", Title: "Latency, kept connections",
 		About:    "The same rate on kept connections.",
 		Metrics:  latencyMetrics,
-		Subjects: each([]side.Side{goAlone, goRondo, side.HAProxy(), side.Nginx()}, atHalfLoad(load.Kept)),
+		Subjects: each([]side.Side{goAlone, goRondo, side.HAProxy(), side.Nginx()}, atLoad(half, load.Kept)),
 	}
 }
 
@@ -46,12 +56,19 @@ var latencyMetrics = []result.Metric{
 	{Name: "late", Title: "sent late by the client, p99", Unit: "µs"},
 }
 
-func atHalfLoad(c load.Connections) func(context.Context, *Bench, *side.Running) (Values, error) {
+// The loads, as what the Go app takes alone is divided by.
+const (
+	half  = 2
+	tenth = 10
+)
+
+func atLoad(part float64, c load.Connections) func(context.Context, *Bench, *side.Running) (Values, error) {
 	return func(ctx context.Context, b *Bench, r *side.Running) (Values, error) {
-		rate, err := b.halfLoad(ctx)
+		whole, err := b.wholeLoad(ctx)
 		if err != nil {
 			return nil, err
 		}
+		rate := max(1, int(whole/part))
 		if _, err := (load.Constant{Connections: c, Rate: rate, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
 			return nil, err
 		}
@@ -67,12 +84,11 @@ func atHalfLoad(c load.Connections) func(context.Context, *Bench, *side.Running)
 	}
 }
 
-// halfLoad is half of the connections per second that the Go app takes alone from the
-// client that measures latencies, the same for all that is measured: the median of five
-// tries.
-func (b *Bench) halfLoad(ctx context.Context) (rate int, err error) {
-	if b.half > 0 {
-		return b.half, nil
+// wholeLoad is how many connections per second the Go app takes alone from the client
+// that measures latencies, the same for all that is measured: the median of five tries.
+func (b *Bench) wholeLoad(ctx context.Context) (rate float64, err error) {
+	if b.whole > 0 {
+		return b.whole, nil
 	}
 	r, err := goAlone.Start(ctx, b.Host)
 	if err != nil {
@@ -90,6 +106,6 @@ func (b *Bench) halfLoad(ctx context.Context) (rate int, err error) {
 		}
 		rates = append(rates, rate)
 	}
-	b.half = max(1, int(stat.Summarize(rates).Median/2))
-	return b.half, nil
+	b.whole = stat.Summarize(rates).Median
+	return b.whole, nil
 }

@@ -37,9 +37,9 @@ func pick[T any](p Plan, quick, full T) T {
 
 // A Bench is where measures are taken.
 type Bench struct {
-	Host *side.Host
-	Plan Plan
-	half int // requests a second; see halfLoad
+	Host  *side.Host
+	Plan  Plan
+	whole float64 // requests a second; see wholeLoad
 }
 
 // Values are the metrics of a measure, for one subject in one round.
@@ -64,7 +64,7 @@ type Measure struct {
 func All(p Plan) []Measure {
 	return []Measure{
 		perRequest(), kept(),
-		latency(), latencyKept(),
+		latency(), latencyLight(), latencyKept(),
 		handoff(), memory(p), idle(p),
 		start(p), cold(p), reload(p),
 		byWorkers(p), bySockets(p), stuck(),

@@ -87,6 +87,8 @@ func masterClaims() []claim {
 		}
 	}
 	return append(list,
+		claim{title: "latency added at a tenth of the load, p50", how: difference, measure: "latency-light", metric: "p50", subject: "go-rondo-2", base: "go"},
+		claim{title: "the same, p99", how: difference, measure: "latency-light", metric: "p99", subject: "go-rondo-2", base: "go"},
 		claim{title: "latency added on kept connections, p99", how: difference, measure: "latency-kept", metric: "p99", subject: "go-rondo-2", base: "go"},
 		claim{title: "wake-ups of the idle master", how: value, measure: "idle", metric: "wakeups", subject: "go-rondo-2", bound: atMost, target: 1},
 	)
