@@ -2,10 +2,8 @@ package master
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"strconv"
 	"sync"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/internal/fault"
-	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/state"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/internal/wire"
@@ -107,95 +104,6 @@ func newLoop(m *Master) (*loop, error) {
 		return nil, err
 	}
 	return l, nil
-}
-
-// configured gives the table with the passed sockets as its listeners.
-func configured(cfg *Config) (*table, error) {
-	t := newTable(&cfg.Settings, cfg.Logger, nil, time.Time{})
-	for _, s := range cfg.Sockets {
-		l, err := passed(s)
-		if err != nil {
-			return nil, err
-		}
-		t.listeners = append(t.listeners, l)
-	}
-	if len(cfg.Sockets) > 0 {
-		err := t.configure(cfg.Listen)
-		if len(cfg.Stored) > 0 { // what there is, is served
-			t.unpassed, err = err, nil
-		}
-		return t, err
-	}
-	for _, spec := range cfg.Listen {
-		if spec.Kind == settings.KindFD || spec.Kind == settings.KindUDP {
-			return nil, fmt.Errorf("--listen %s: %s", spec, unbindable[spec.Kind])
-		}
-	}
-	return t, nil
-}
-
-var unbindable = map[settings.Kind]string{
-	settings.KindFD:  "the init system passed no sockets; start it by its socket unit, or name a port",
-	settings.KindUDP: "datagram sockets are not served",
-}
-
-// open takes the passed sockets, or binds what --listen asks for.
-func (l *loop) open() error {
-	for i, s := range l.cfg.Sockets {
-		fd, err := sys.DupFile(s.File)
-		s.File.Close()
-		if err != nil {
-			return fmt.Errorf("master: socket %s: %w", s.Name, err)
-		}
-		l.add(l.t.listeners[i], fd)
-	}
-	var err error
-	if l.adopted, err = l.recall(); err != nil {
-		return fmt.Errorf("master: what was handed over: %w", err)
-	}
-	if l.adopted {
-		l.setClock()
-		l.tellOutdated()
-	}
-	if len(l.cfg.Sockets) > 0 {
-		return nil
-	}
-	return l.bindListed()
-}
-
-// bindListed binds what --listen asks for and is not open yet. A master that has adopted
-// workers serves on with what there is, unless another one can do better.
-func (l *loop) bindListed() error {
-	var bound []*listener
-	for _, spec := range l.cfg.Listen {
-		if l.adopted && l.reopened(spec) {
-			continue
-		}
-		ls, fd, err := bindListen(spec)
-		switch {
-		case err == nil:
-			l.t.listeners = append(l.t.listeners, ls)
-			l.add(ls, fd)
-			l.keepListener(ls)
-			bound = append(bound, ls)
-		case l.adopted && !l.cfg.MustAdopt:
-			l.m.log.Error("a socket that is to be listened on cannot be opened; the others are served, and a restart tries again",
-				"listener", spec.String(), "err", err)
-		default:
-			for _, ls := range bound {
-				l.unbind(ls)
-			}
-			return fmt.Errorf("--listen %s: %w", spec, err)
-		}
-	}
-	return nil
-}
-
-// add takes fd as the descriptor of ls.
-func (l *loop) add(ls *listener, fd int) {
-	l.lastNum++
-	ls.fd, ls.num = fd, l.lastNum
-	l.listeners[ls.num] = ls
 }
 
 func (l *loop) run() error {
@@ -478,101 +386,6 @@ func (l *loop) poll(ls *listener, on bool) {
 	if err := l.m.poller.Watch(ls.fd, tagListener<<tagShift|uint64(ls.num), want); err != nil {
 		panic(fmt.Sprintf("master: cannot poll %s: %v", ls, err))
 	}
-}
-
-// finish answers the operator who gave the command.
-func (l *loop) finish(c command, err error) {
-	answer := &l.reloading
-	if c == cmdScale {
-		answer = &l.scaling
-	}
-	if *answer != nil {
-		*answer <- err
-		*answer = nil
-	}
-}
-
-// reload reads the settings anew, on a goroutine, and has the table replace the workers.
-func (l *loop) reload(answer chan<- error) {
-	if l.readingNext || l.reloading != nil || l.t.reload != nil {
-		if answer != nil {
-			answer <- ErrBusy
-		}
-		return
-	}
-	l.reloading, l.readingNext = answer, true
-	// What cannot change is what this master started with; workers of the last one may
-	// have come from other settings.
-	old, own, next := *l.t.cfg, l.cfg.Settings, l.cfg.Next
-	l.helpers.Go(func() { // ends with Next, whose context ends with Run
-		cfg, err := nextSettings(l.ctx, old, own, next)
-		l.m.send(func(l *loop) {
-			l.readingNext = false
-			l.apply(event{kind: evReload, cfg: cfg, err: err})
-		})
-	})
-}
-
-// nextSettings gives the settings of the next generation, or why there is none.
-func nextSettings(ctx context.Context, old, own settings.Settings, next func(context.Context) (settings.Settings, error)) (*settings.Settings, error) {
-	s := old
-	if next != nil {
-		var err error
-		if s, err = next(ctx); err != nil {
-			return nil, err
-		}
-	}
-	s, err := s.Resolve()
-	if err != nil {
-		return nil, err
-	}
-	if fixed := settings.Diff(own, s); len(fixed) > 0 {
-		return nil, fmt.Errorf("%s cannot change while it runs; restart the service", joinWords(fixed))
-	}
-	if _, err := settings.CheckCommand(s); err != nil {
-		return nil, err
-	}
-	return &s, nil
-}
-
-func (l *loop) scale(n int, answer chan<- error) {
-	if l.scaling != nil {
-		answer <- errors.New("another scale is in progress; try again when it has ended")
-		return
-	}
-	l.scaling = answer
-	l.apply(event{kind: evScale, n: n})
-}
-
-// one applies an operator's word on one worker.
-func (l *loop) one(kind eventKind, id int) error {
-	w := l.t.workers[id]
-	if w == nil {
-		return fmt.Errorf("there is no worker %d; status lists them", id)
-	}
-	if kind == evDrainWorker {
-		if err := l.t.mayReplace(w); err != nil {
-			return err
-		}
-	}
-	l.apply(event{kind: kind, worker: id})
-	return nil
-}
-
-func (l *loop) stopNow(cause error) {
-	if l.err == nil {
-		l.err = cause
-	}
-	l.apply(event{kind: evStopNow})
-}
-
-func (l *loop) status() Status {
-	s := l.t.snapshot()
-	s.Version, s.Name, s.PID, s.Adopted = Version, l.cfg.Name, os.Getpid(), l.t.adoptions
-	if l.refused != "" {
-		s.Refused = &l.refused
-	}
-	return s
 }
 
 // close frees what the loop holds.
