@@ -368,6 +368,7 @@ func (t *table) takeOn(w *worker) {
 	case s.unsent:
 		t.log.Warn("answers to a worker were lost with the last master: it finishes what it holds, and is replaced", w.attrs()...)
 		t.replaceLost(w)
+		w.tookAt = t.now // it may have been
 	case w.state < wReady: // nobody heard what it said meanwhile
 		w.deadline = t.now.add(w.cfg.StartTimeout)
 	}
@@ -400,12 +401,6 @@ func (t *table) replaceLost(w *worker) {
 	}
 	w.state = wDraining
 	w.deadline = t.now.add(w.cfg.DrainTimeout)
-}
-
-// tellLeave tells w to take nothing new, finish, and leave. Told twice, Node would
-// close its channel at once.
-func (t *table) tellLeave(w *worker) {
-	t.do(effect{kind: effLine, worker: w, line: wire.AppendDisconnect(nil, w.nextSeq()), on: true})
 }
 
 // takeAway sees to one that is gone. One that had not become ready, or whose channel

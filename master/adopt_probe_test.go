@@ -319,6 +319,7 @@ func TestStraysLeave(t *testing.T) {
 			t.Errorf("%d: adopted: did %q, want %q", i, got, want)
 		}
 	}
+	s.pass(hush)
 	for id := 1; id <= 3; id++ {
 		if !s.peers[id].told {
 			t.Errorf("worker %d was not told to leave", id)

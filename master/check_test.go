@@ -152,6 +152,7 @@ func (s *stage) deadlines() map[string]instant {
 			all["the next probe of "+w.String()] = w.probeAt
 			all["the end of patience with "+w.String()] = w.probeBy
 		}
+		all["the word for "+w.String()+" to leave"] = w.leaveAt
 		if w.head < len(w.sent) && w.sent[w.head].seq >= 0 && !w.stalled {
 			all["the ack-timeout of "+w.String()] = w.sent[w.head].at.add(w.cfg.AckTimeout)
 		}

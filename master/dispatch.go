@@ -218,6 +218,7 @@ func (t *table) handedOver(w *worker, n int) {
 
 // partly applies an answer that refuses some connections of a batch.
 func (t *table) partly(w *worker, h *handoff, refused []int) {
+	w.tookAt = t.now
 	t.rest(h.seat)
 	isRefused := marked(refused, len(h.conns))
 	var back []*conn

@@ -20,6 +20,10 @@ func TestDrainEscalates(t *testing.T) {
 	s.turn(event{kind: evDrainWorker, worker: 1})
 	s.opens(s.newest(), 0, port(80))
 	s.expect(t, "the successor is ready", "signal")
+	if s.peers[1].told {
+		t.Fatal("the old worker was told to disconnect before it had answered for its connection, or left that out")
+	}
+	s.pass(2 * time.Second)
 	if !s.peers[1].told {
 		t.Fatal("the old worker was not told to disconnect")
 	}
@@ -27,7 +31,7 @@ func TestDrainEscalates(t *testing.T) {
 	s.expect(t, "new connections", "send", "send 2 [102]", "send 2 [103]")
 	s.accepts(s.peers[1])
 	s.expect(t, "what it was sent before", "close send", "close 101")
-	s.pass(30*time.Second - 1)
+	s.pass(28*time.Second - 1)
 	s.expect(t, "just before drain-timeout", "signal")
 	s.pass(1)
 	s.expect(t, "at drain-timeout", "signal", "signal 1 SIGTERM")
@@ -178,7 +182,10 @@ func TestStopHandsOverWhatWasAcceptedAndThenDrains(t *testing.T) {
 	s.pass(restMin)
 	s.expect(t, "the refused one", "send", "send 1 [101]")
 	s.everyoneAccepts()
-	s.expect(t, "all is handed over", "line signal", "line 1 "+fmt.Sprintf(disconnect, 6))
+	s.pass(hush - 1)
+	s.expect(t, "all is handed over", "line signal")
+	s.pass(1)
+	s.expect(t, "a moment later", "line signal", "line 1 "+fmt.Sprintf(disconnect, 6))
 	if s.ended {
 		t.Error("it ended before its worker")
 	}
@@ -270,7 +277,9 @@ func TestStopEmptiesTheQueueOfItsOwnListenersFirst(t *testing.T) {
 	s.turn(event{kind: evStop})
 	s.expect(t, "the worker has no room", "unbind line accept")
 	s.everyoneAccepts()
-	s.expect(t, "it has", "unbind line send", "send 1 [106]", "send 1 [107]", "send 1 [108]", "unbind [::]:8080", "line 1 "+fmt.Sprintf(disconnect, 8))
+	s.expect(t, "it has", "unbind line send", "send 1 [106]", "send 1 [107]", "send 1 [108]", "unbind [::]:8080")
+	s.pass(hush)
+	s.expect(t, "a moment later", "unbind line send", "line 1 "+fmt.Sprintf(disconnect, 8))
 	s.expectCounts(t, Counters{HandedOver: 7})
 }
 

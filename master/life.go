@@ -207,6 +207,7 @@ func (t *table) tickWorker(w *worker) {
 		t.expired(w)
 	}
 	t.arm(w.deadline)
+	t.tickLeave(w)
 	if w.hungAt != 0 && t.now >= w.hungAt {
 		w.hungAt = 0
 		t.hungUp(w)

@@ -171,6 +171,7 @@ func TestAWorkerWithTooMuchIsServedAndNotKept(t *testing.T) {
 				t.Error("it is not served")
 			}
 			s.crash(aftermath{})
+			s.pass(hush)
 			if !p.told || s.said("listened on more than is kept") != 1 {
 				t.Error("it was not told to leave, or the log does not say why")
 			}

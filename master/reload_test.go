@@ -92,6 +92,7 @@ func TestReloadReplacesTheSlotsOneAfterTheOther(t *testing.T) {
 		}
 		s.everyoneAccepts()
 		s.ready()
+		s.pass(hush)
 		if !old.told || next.told {
 			t.Errorf("slot %d: the old one was told to drain %v, the new one %v, want true, false", slot, old.told, next.told)
 		}
@@ -440,6 +441,7 @@ func TestScaleStartsAndDrainsWorkers(t *testing.T) {
 	s.expect(t, "a round", "send", "send 1 [101]", "send 2 [102]", "send 3 [103]", "send 4 [104]")
 	s.everyoneAccepts()
 	s.turn(event{kind: evScale, n: 1})
+	s.pass(hush)
 	if got := []bool{s.peers[1].told, s.peers[2].told, s.peers[3].told, s.peers[4].told}; !slices.Equal(got, []bool{false, true, true, true}) {
 		t.Errorf("told to drain are %v, want the last three", got)
 	}

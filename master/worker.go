@@ -51,6 +51,8 @@ type worker struct {
 	since      instant // started
 	readyAt    instant
 	deadline   instant // of starting, of draining, or of SIGTERM
+	tookAt     instant // a connection, the last time
+	leaveAt    instant // to be told to leave; 0: it was told, or is not to be
 	signalled  bool    // SIGTERM was sent
 	beyond     bool    // no signal can be sent to it: it ends when it wants to
 	cutIn      *Reload // that counts it as cut
