@@ -19,8 +19,12 @@ func (t *table) tellLeave(w *worker) {
 		t.arm(at)
 		return
 	}
+	var line []byte
+	if w.cfg.ShutdownMsg {
+		line = append(line, "\"shutdown\"\n"...)
+	}
 	// Told twice, Node would close its channel at once.
-	t.do(effect{kind: effLine, worker: w, line: wire.AppendDisconnect(nil, w.nextSeq()), on: true})
+	t.do(effect{kind: effLine, worker: w, line: wire.AppendDisconnect(line, w.nextSeq()), on: true})
 }
 
 // hushed is when w has had its hush, if it takes no more; 0 if it needs none. A program

@@ -83,6 +83,8 @@ var keys = []Key{
 		field: func(s *Settings) field { return (*timeField)(&s.KillTimeout) }},
 	{Name: "ack-timeout", Default: "1s", Usage: "`TIME` without an answer after which a worker gets nothing new", Form: Text,
 		field: func(s *Settings) field { return (*timeField)(&s.AckTimeout) }},
+	{Name: "shutdown-message", Usage: "send a worker the message \"shutdown\" before it is told to leave, as pm2 does", Form: Switch,
+		field: func(s *Settings) field { return (*switchField)(&s.ShutdownMsg) }},
 	{Name: "window", Default: "16", Usage: "`NUMBER` of connections in flight to one worker, at most", Form: Number,
 		field: func(s *Settings) field { return numberField{&s.Window, 1, maxWindow, ""} }},
 	{Name: "master-policy", Default: "batch", Usage: "scheduling `POLICY` of the master: batch (SCHED_BATCH), or inherit what rondo was started with", Form: Text, fixed: true,

@@ -37,6 +37,7 @@ type Settings struct {
 	DrainTimeout time.Duration // from disconnect to SIGTERM
 	KillTimeout  time.Duration // from SIGTERM to SIGKILL
 	AckTimeout   time.Duration // unanswered for so long, a worker gets nothing new until it answers
+	ShutdownMsg  bool          // a worker that is to leave gets the message "shutdown" first
 	Window       int           // connections sent to one worker and unanswered, at most
 	MasterPolicy Policy        // scheduling policy of the master's loop
 	GoMaxProcs   GoMaxProcs    // of Go workers
