@@ -67,6 +67,11 @@ type Config struct {
 	// manager shows has changed. nil means nobody is told. It must not block.
 	Notify func(Event)
 
+	// Message, when set, takes what the programs of workers say (process.send), on the
+	// goroutine of Run. It must not block. A message that came while a master was
+	// killed may come twice.
+	Message func(Message)
+
 	// Watchdog is how often Notify gets an Event with Alive set, from the loop
 	// that accepts connections and from nowhere else. 0 means never.
 	Watchdog time.Duration

@@ -359,6 +359,8 @@ func (l *loop) do(effects []effect) {
 			l.reload(nil)
 		case effNotify:
 			if e.notify.Ready {
+		case effMessage:
+			l.heard(e)
 				fault.At("before ready")
 				if l.state != nil {
 					l.state.Adopted()

@@ -590,3 +590,5 @@ func (s *stage) expect(tb testing.TB, when, kinds string, want ...string) {
 		tb.Errorf("%s:\n got %q\nwant %q", when, got, want)
 	}
 }
+	case effMessage:
+		return fmt.Sprintf("message %d %s", e.worker.id, e.line)

@@ -190,6 +190,7 @@ const (
 	effReload                    // read the settings again, and evReload
 	effNotify                    // notify
 	effDone                      // done, err: a command has its result
+	effMessage                   // worker, line: it said that to us
 	effExit                      // err: Run returns it
 )
 
@@ -371,6 +372,7 @@ func (t *table) message(w *worker, m *wire.Message) {
 		// A later release may say more; a worker has no business with the others.
 	default:
 		panic(fmt.Sprintf("master: message of kind %d from worker %d", m.Kind, w.id))
+		t.do(effect{kind: effMessage, worker: w, line: m.Body})
 	}
 }
 

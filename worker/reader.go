@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/rondokit/rondo/internal/sys"
@@ -63,9 +64,18 @@ func (w *Worker) line(line []byte, err error, in *intake) {
 		w.answered(&m, -1)
 	case m.Kind == wire.Disconnect:
 		w.disconnected()
+	case m.Kind == wire.User:
+		w.told(m.Body)
 	}
-	// The rest is of no meaning here: user messages, answers to descriptors that
-	// we never send, acts of a later release.
+	// The rest is of no meaning here: answers to descriptors that we never send, acts
+	// of a later release.
+}
+
+// told passes a user message on.
+func (w *Worker) told(body []byte) {
+	if w.config.Message != nil {
+		w.config.Message(bytes.Clone(body))
+	}
 }
 
 // envelope acts on a line that carries one descriptor, which is answered in any case.
@@ -86,6 +96,8 @@ func (w *Worker) envelope(m *wire.Message, in *intake) {
 		return
 	case wire.Disconnect:
 		w.disconnected()
+	case wire.User: // with a descriptor that the program could not name
+		w.told(m.Body)
 	}
 	sys.Close(fds[0])
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,11 @@ type Config struct {
 	// WaitReady says that this program calls Ready, and that its master was
 	// told to wait for it (--wait-ready).
 	WaitReady bool
+
+	// Message, when set, takes what the master sends to the program (rondo send, or
+	// worker.send of Node's primary): one JSON text each, the callee's to keep, in their
+	// order. It is called on the goroutine that takes connections, and must not block.
+	Message func(json.RawMessage)
 
 	// Logger takes what has no caller to return to: messages that cannot be
 	// understood, connections that died before Accept. nil discards it.
@@ -141,6 +147,28 @@ func (w *Worker) Ready() error {
 	}
 	if err := w.channel.send([]byte("\"ready\"\n")); err != nil {
 		return fmt.Errorf("worker: ready: %w", err)
+	}
+	return nil
+}
+
+// Send sends v, as JSON, to the program that the master is part of: Node's process.send.
+// rondo itself has no use for messages; a program with its own master takes them by
+// master.Config.Message. It is an error without a master, when v is no JSON or more than
+// 16 KiB of it, and when it looks like one of Node's own messages.
+func (w *Worker) Send(v any) error {
+	if w.channel == nil {
+		return errors.New("worker: Send: there is no master")
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("worker: Send: %w", err)
+	}
+	line, err := wire.AppendUser(nil, text)
+	if err != nil {
+		return fmt.Errorf("worker: Send: the message %w", err)
+	}
+	if err := w.channel.send(line); err != nil {
+		return fmt.Errorf("worker: Send: %w", err)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newRun(), newInstall(), newUninstall(), newDoctor(), newUnits(), newTrial(), newReload(), newUpgrade(), newStateFormat(), newStatus(), newScale(), newStop(), newLogs(), newDemo(), newDemoWorker(), newSystemdStop(), newSystemdSweep(), newVersion())
+	root.AddCommand(newRun(), newInstall(), newUninstall(), newDoctor(), newUnits(), newTrial(), newReload(), newUpgrade(), newStateFormat(), newStatus(), newScale(), newSend(), newStop(), newLogs(), newDemo(), newDemoWorker(), newSystemdStop(), newSystemdSweep(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultCompletionCmd("completion") // only then it exists, to be made strict
 	for _, c := range root.Commands() {

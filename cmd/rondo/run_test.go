@@ -51,6 +51,10 @@ func TestAServiceIsServedShownReloadedScaledAndStopped(t *testing.T) {
 	if s := h.status(); s.ScaledFrom == nil || *s.ScaledFrom != 2 {
 		t.Errorf("scaled_from = %v, want 2", s.ScaledFrom)
 	}
+	if r := h.rondo("send", "app", "0", `{"log":"debug"}`); r.code != 0 || r.stdout+r.stderr != "" {
+		t.Errorf("rondo send app 0 = %d %q %q", r.code, r.stdout, r.stderr)
+	}
+	h.fails(1, "send: there is no slot 7: they are 0 to 2", "send", "app", "7", "1")
 	if r := h.rondo("stop", "app"); r.code != 0 {
 		t.Errorf("rondo stop app = %d %q", r.code, r.stderr)
 	}

@@ -87,6 +87,13 @@ func (c *Caller) KillWorker(ctx context.Context, id int) error {
 	return c.quick(ctx, "/v1/workers/"+strconv.Itoa(id)+"/kill")
 }
 
+// Send returns when the worker of the slot has been sent the message, one JSON text.
+func (c *Caller) Send(ctx context.Context, slot int, message json.RawMessage) error {
+	ctx, cancel := context.WithTimeout(ctx, quickReply)
+	defer cancel()
+	return c.do(ctx, "POST", "/v1/slots/"+strconv.Itoa(slot)+"/message", messageRequest{message}, nil)
+}
+
 func (c *Caller) quick(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, quickReply)
 	defer cancel()

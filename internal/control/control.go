@@ -21,7 +21,10 @@
 // one line and acted on by nobody.
 package control
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+)
 
 // Backend is the master, as the control socket sees it. Its methods are called
 // from several goroutines. The ctx of each ends when the Server stops, not when
@@ -36,6 +39,9 @@ type Backend interface {
 	Leave(ctx context.Context) error               // returns when it is about to exit without its workers
 	DrainWorker(ctx context.Context, id int) error // returns when it has begun
 	KillWorker(ctx context.Context, id int) error  // returns when it has begun
+
+	// Send returns when the channel of the slot's worker has the message, one JSON text.
+	Send(ctx context.Context, slot int, message json.RawMessage) error
 }
 
 // Busy is err, marked as one that is no fault: the master cannot do this now but
@@ -63,6 +69,11 @@ type answer struct {
 // reloadRequest is the JSON that POST /v1/reload takes.
 type reloadRequest struct {
 	Managed bool `json:"managed,omitempty"`
+}
+
+// messageRequest is the JSON that POST /v1/slots/SLOT/message takes.
+type messageRequest struct {
+	Message json.RawMessage `json:"message"`
 }
 
 // scaleRequest is the JSON that POST /v1/scale takes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -68,6 +69,10 @@ func (b *backend) DrainWorker(_ context.Context, id int) error {
 }
 func (b *backend) KillWorker(_ context.Context, id int) error {
 	return b.called("kill" + string(rune('0'+id)))
+}
+
+func (b *backend) Send(_ context.Context, slot int, message json.RawMessage) error {
+	return b.called(fmt.Sprintf("send%d%s", slot, message))
 }
 
 // shortDir is a directory whose path leaves room for a socket's name.

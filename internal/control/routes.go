@@ -43,6 +43,7 @@ func (s *Server) routes(ctx context.Context) http.Handler {
 	add("POST", "/v1/scale", s.scale)
 	add("POST", "/v1/workers/{id}/drain", worker(s.Backend.DrainWorker))
 	add("POST", "/v1/workers/{id}/kill", worker(s.Backend.KillWorker))
+	add("POST", "/v1/slots/{slot}/message", s.message)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusNotFound, answer{Error: fmt.Sprintf("no such path: %s", printable(r.URL.Path))})
 	})
@@ -92,6 +93,21 @@ func (s *Server) scale(ctx context.Context, r *http.Request) (any, error) {
 		return nil, badRequest{fmt.Errorf("workers: %d is not from 1 to %d", n, settings.MaxWorkers)}
 	}
 	return nil, s.Backend.Scale(ctx, request.Workers)
+}
+
+func (s *Server) message(ctx context.Context, r *http.Request) (any, error) {
+	slot, err := strconv.Atoi(r.PathValue("slot"))
+	if err != nil || slot < 0 {
+		return nil, badRequest{fmt.Errorf("%s is not a slot: see rondo status", printable(r.PathValue("slot")))}
+	}
+	var request messageRequest
+	if err := readBody(r, &request); err != nil {
+		return nil, err
+	}
+	if request.Message == nil {
+		return nil, badRequest{errors.New("message: there is none")}
+	}
+	return nil, s.Backend.Send(ctx, slot, request.Message)
 }
 
 // readBody reads a JSON object of known fields, or nothing, into v.

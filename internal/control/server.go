@@ -15,7 +15,7 @@ import (
 const (
 	maxConnections = 64               // more wait in the kernel
 	maxHeader      = 4 << 10          // bytes; net/http adds as many again
-	maxBody        = 4 << 10          // bytes
+	maxBody        = 32 << 10         // bytes; the longest user message has half of it
 	requestTimeout = 5 * time.Second  // to send a whole request
 	answerTimeout  = 10 * time.Second // to take a whole answer, once there is one
 	lastAnswers    = time.Second      // to take the answers that are due when Run ends

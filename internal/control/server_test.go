@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,11 +18,11 @@ func TestEveryCallReachesTheMaster(t *testing.T) {
 	serve(t, path, &Server{Backend: b})
 	c, ctx := At(path), t.Context()
 	var who identity
-	err := errors.Join(c.Status(ctx, &who), c.Reload(ctx), c.ManagedReload(ctx), c.Scale(ctx, 7), c.DrainWorker(ctx, 3), c.KillWorker(ctx, 4), c.Upgrade(ctx), c.Leave(ctx), c.Stop(ctx))
+	err := errors.Join(c.Status(ctx, &who), c.Reload(ctx), c.ManagedReload(ctx), c.Scale(ctx, 7), c.DrainWorker(ctx, 3), c.KillWorker(ctx, 4), c.Upgrade(ctx), c.Leave(ctx), c.Send(ctx, 2, json.RawMessage(`{"a":1}`)), c.Stop(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "status reload managed scale7 drain3 kill4 upgrade leave stop"; b.got() != want || who.Name != "app" {
+	if want := "status reload managed scale7 drain3 kill4 upgrade leave send2{\"a\":1} stop"; b.got() != want || who.Name != "app" {
 		t.Errorf("the master got %q and is %q, want %q and app", b.got(), who.Name, want)
 	}
 }
@@ -54,6 +55,9 @@ func TestAWrongRequestGetsAClearAnswer(t *testing.T) {
 		{"POST", "/v1/reload", `{"force": true}`, 400, `unknown field "force"`},
 		{"POST", "/v1/leave", `{"now": true}`, 400, `unknown field "now"`},
 		{"GET", "/v1/leave", "", 405, "/v1/leave is asked by POST"},
+		{"POST", "/v1/slots/x/message", `{"message": 1}`, 400, `"x" is not a slot`},
+		{"POST", "/v1/slots/-1/message", `{"message": 1}`, 400, `"-1" is not a slot`},
+		{"POST", "/v1/slots/0/message", "", 400, "message: there is none"},
 		{"POST", "/v1/stop", `true`, 400, "not the JSON object"},
 	} {
 		code, a := ask(t, path, row.method, row.url, row.body)

@@ -1,7 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -163,3 +166,24 @@ func appendQuery(dst []byte, act string, seq int64, q *Query) []byte {
 func appendSeq(dst []byte, seq int64) []byte {
 	return strconv.AppendInt(append(dst, `,"seq":`...), seq, 10)
 }
+// AppendUser adds a user message: one JSON text for the application on the other side,
+// without the spaces that mean nothing. The error says why it cannot be one; nothing is
+// added then.
+func AppendUser(dst []byte, message json.RawMessage) ([]byte, error) {
+	var text bytes.Buffer
+	if err := json.Compact(&text, message); err != nil {
+		return dst, fmt.Errorf("is not JSON: %w", err)
+	}
+	if text.Len() >= MaxLine {
+		return dst, fmt.Errorf("has %d bytes, and %d are the most", text.Len(), MaxLine-1)
+	}
+	var m Message
+	if err := Parse(text.Bytes(), &m); err != nil {
+		return dst, err
+	}
+	if m.Kind != User || m.Envelope {
+		return dst, errors.New(`has a "cmd" that begins with NODE_, as only Node's own messages do`)
+	}
+	return append(append(dst, text.Bytes()...), '\n'), nil
+}
+
