@@ -48,6 +48,7 @@ type Master struct {
 	done   chan struct{}    // closed when Run returns
 
 	handover *Handover // set before done is closed
+	opened   opened
 
 	wake struct {
 		sync.Mutex // guards poller against Wake after Close
@@ -187,13 +188,15 @@ func (m *Master) ask(ctx context.Context, f func(l *loop, answer chan<- error)) 
 // Status tells how the service is.
 func (m *Master) Status(ctx context.Context) (Status, error) {
 	var s Status
+	var known map[uint64]bool
 	err := m.ask(ctx, func(l *loop, answer chan<- error) {
-		s = l.status()
+		s, known = l.status(), l.inodes()
 		answer <- nil
 	})
 	if err != nil {
 		return Status{}, err
 	}
+	m.opened.tell(s.Workers, known)
 	return s, nil
 }
 

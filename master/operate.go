@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/internal/sys"
 )
 
 // finish answers the operator who gave the command.
@@ -102,4 +103,15 @@ func (l *loop) status() Status {
 		s.Refused = &l.refused
 	}
 	return s
+}
+
+// inodes are those of our listeners.
+func (l *loop) inodes() map[uint64]bool {
+	known := make(map[uint64]bool, len(l.listeners))
+	for _, ls := range l.listeners {
+		if inode, err := sys.Inode(ls.fd); err == nil {
+			known[inode] = true
+		}
+	}
+	return known
 }

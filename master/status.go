@@ -60,6 +60,10 @@ type Worker struct {
 	LastExit   *Exit   `json:"last_exit"`
 }
 
+	// Opened are sockets that the worker listens on and that the master knows nothing
+	// of: bound by itself (exclusive, reusePort), so a reload does not keep them open.
+	Opened []string `json:"opened"`
+
 // Exit tells how the previous worker of a slot ended.
 type Exit struct {
 	Code   *int    `json:"code"`

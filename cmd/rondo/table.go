@@ -34,6 +34,11 @@ func statusTable(s status) []byte {
 	if len(s.Workers) > 0 {
 		table(&b, workerRows(s.Workers))
 	}
+	for _, w := range s.Workers {
+		if len(w.Opened) > 0 {
+			fmt.Fprintln(&b, printable(fmt.Sprintf("worker %d listens by itself on %s (exclusive, or reusePort): a reload does not keep that open", w.ID, strings.Join(w.Opened, ", "))))
+		}
+	}
 	return b.Bytes()
 }
 

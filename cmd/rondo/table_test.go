@@ -17,7 +17,7 @@ func TestTheStatusTable(t *testing.T) {
 			{"name": "", "key": "k2", "address": "/run/\u001b[2Jx", "passed": false, "accepting": false, "waiting": 3}],
 		"counters": {"handed_over": 7, "redistributed": 1, "ambiguous": 0, "closed_undelivered": 2},
 		"workers": [{"id": 12, "slot": 0, "pid": 99, "generation": 3, "state": "ready", "want": "up", "age_s": 3725, "handed_over": 7, "in_flight": 1, "restarts": 2, "last_exit": {"code": 3, "signal": null, "reason": "exited with code 3"}},
-			{"id": 13, "slot": 1, "pid": 100, "generation": 2, "state": "draining", "want": "down", "age_s": 4.9, "handed_over": 0, "in_flight": 0, "restarts": 0, "last_exit": null}]}`
+			{"id": 13, "slot": 1, "pid": 100, "generation": 2, "state": "draining", "want": "down", "age_s": 4.9, "handed_over": 0, "in_flight": 0, "restarts": 0, "last_exit": null, "opened": ["0.0.0.0:9229", "unix:/run/x"]}]}`
 	var s status
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,8 @@ func TestTheStatusTable(t *testing.T) {
 		"\n" +
 		"SLOT  WORKER  PID  GENERATION  STATE     AGE    HANDED OVER  IN FLIGHT  RESTARTS  LAST EXIT\n" +
 		"0     12      99   3           ready     1h02m  7            1          2         exited with code 3\n" +
-		"1     13      100  2           draining  4s     0            0          0         -\n"
+		"1     13      100  2           draining  4s     0            0          0         -\n" +
+		"worker 13 listens by itself on 0.0.0.0:9229, unix:/run/x (exclusive, or reusePort): a reload does not keep that open\n"
 	if got := string(statusTable(s)); got != want {
 		t.Errorf("statusTable =\n%s\nwant\n%s", got, want)
 	}

@@ -37,9 +37,10 @@ type status struct {
 
 // workerStatus is of one worker, or of a slot without one.
 type workerStatus struct {
-	PID      int    `json:"pid"`
-	Slot     int    `json:"slot"`
-	State    string `json:"state"`
+	PID      int      `json:"pid"`
+	Slot     int      `json:"slot"`
+	State    string   `json:"state"`
+	Opened   []string `json:"opened"`
 	LastExit *struct {
 		Reason string `json:"reason"`
 	} `json:"last_exit"`
@@ -60,6 +61,7 @@ func (e *examination) master(ctx context.Context, u systemd.Unit) {
 		e.wrong(e.systemctl("restart", u.Name), "%s is active and does not answer: %v", u.Name, err)
 	case e.workers(u, s):
 		e.unserved(s)
+		e.opened(s)
 		e.survival(u, s)
 		if s.Reload != nil && s.Reload.State == "failed" {
 			e.wrong(e.journal(u.Name)+" && "+e.rondo("reload", e.name), "the last reload of %s failed, and its workers are the ones of before: %s", u.Name, s.Reload.Error)
@@ -98,6 +100,16 @@ func (e *examination) unserved(s status) {
 		if s.State == "ready" && l.Passed && l.Asked != nil && !*l.Asked {
 			e.wrong(e.editSockets(), "no worker listens on %s (%s), so its connections wait for ever: map it in %s to what the program listens on, or take it out",
 				l.Address, l.Name, e.app.Config)
+		}
+	}
+}
+
+// opened are sockets that workers bound themselves, which may be meant.
+func (e *examination) opened(s status) {
+	for _, w := range s.Workers {
+		if len(w.Opened) > 0 {
+			e.fact("the worker in slot %d listens by itself on %s (exclusive, or reusePort): nothing is handed over there, and a reload does not keep that open",
+				w.Slot, strings.Join(w.Opened, ", "))
 		}
 	}
 }

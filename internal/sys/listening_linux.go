@@ -34,14 +34,14 @@ func listening() *Addresses {
 	}
 	for line := range strings.Lines(string(text)) {
 		if row := unixRow.FindStringSubmatch(strings.TrimSuffix(line, "\n")); row != nil {
-			a.unix[row[1]] = true
+			a.unix[row[2]] = true
 		}
 	}
 	return a
 }
 
 // unixRow is of a socket with __SO_ACCEPTCON: Num, RefCount, Protocol, Flags, Type, St, Inode, Path.
-var unixRow = regexp.MustCompile(`^\S+: \S+ \S+ 00010000 \S+ \S+ +\d+ (.*)$`)
+var unixRow = regexp.MustCompile(`^\S+: \S+ \S+ 00010000 \S+ \S+ +(\d+) (.*)$`)
 
 // tableAddress reads words of 32 bits in the order of the machine, and a port.
 func tableAddress(text string) (at netip.AddrPort, ok bool) {

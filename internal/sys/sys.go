@@ -55,6 +55,13 @@ func DupFile(f syscall.Conn) (int, error) {
 	return fd, err
 }
 
+// Inode is the number of fd's file, which for a socket is the one in /proc (proc(5)).
+func Inode(fd int) (uint64, error) {
+	var stat unix.Stat_t
+	err := unix.Fstat(fd, &stat)
+	return stat.Ino, err
+}
+
 // Close closes fd. There is nothing a caller could do about an error.
 func Close(fd int) { unix.Close(fd) }
 
