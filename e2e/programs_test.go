@@ -5,11 +5,14 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,5 +149,80 @@ func TestWebSocketIsCutAtDrainTimeoutAndCounted(t *testing.T) {
 	s.until("rid of the cut worker", func(st master.Status) bool { return len(st.Workers) == 2 })
 	if cut := s.status().Reload.Cut; cut != 1 {
 		t.Errorf("cut = %d, want 1", cut)
+	}
+}
+
+// TestShutdownMessageComesBeforeTheEnd is for programs that were written for pm2
+// (shutdown_with_message).
+func TestShutdownMessageComesBeforeTheEnd(t *testing.T) {
+	said := filepath.Join(t.TempDir(), "said")
+	s, _ := program(t, "shutdown.js", func(cfg *master.Config) {
+		cfg.ShutdownMsg = true
+		cfg.Env = append(cfg.Env, "TEST_SAID="+said)
+	})
+	var want []string
+	for _, w := range s.status().Workers {
+		want = append(want, fmt.Sprintf("%d shutdown", w.PID))
+	}
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.until("old workers gone", func(st master.Status) bool { return len(st.Workers) == 2 })
+	text, err := os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSpace(string(text)), "\n")
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the old workers noted %q, want each its message: %q", text, want)
+	}
+}
+
+// TestMessagesGoToOneSlotAndCome sends each worker a message of its own.
+func TestMessagesGoToOneSlotAndCome(t *testing.T) {
+	said := make(chan master.Message, 10)
+	s, _ := program(t, "message.js", func(cfg *master.Config) { cfg.Message = func(m master.Message) { said <- m } })
+	for _, w := range s.status().Workers {
+		text := fmt.Sprintf(`{"to":%d,"text":"<&>\u2028"}`, w.Slot)
+		if err := s.Send(t.Context(), w.Slot, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		m := <-said
+		var got struct {
+			PID     int
+			Message struct {
+				To   int
+				Text string
+			}
+		}
+		if err := json.Unmarshal(m.Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		if m.Worker != w.ID || m.Slot != w.Slot || got.PID != w.PID || got.Message.To != w.Slot || got.Message.Text != "<&>\u2028" {
+			t.Errorf("after a message to %+v came %+v: %s", w, m, m.Body)
+		}
+	}
+	if err := s.Send(t.Context(), 2, []byte("1")); err == nil || !strings.Contains(err.Error(), "there is no slot 2") {
+		t.Errorf("to a slot that is none: %v", err)
+	}
+}
+
+// TestListenersThatWorkersDoNotShareAreNamed is of a listener that the master never hears of.
+func TestListenersThatWorkersDoNotShareAreNamed(t *testing.T) {
+	s, _ := program(t, "exclusive.js", nil)
+	st := s.until("every worker listens by itself", func(st master.Status) bool {
+		return !slices.ContainsFunc(st.Workers, func(w master.Worker) bool { return len(w.Opened) != 1 })
+	})
+	if len(st.Listeners) != 1 {
+		t.Errorf("listeners %+v, want the passed one", st.Listeners)
+	}
+	for _, w := range st.Workers {
+		if c, err := net.Dial("tcp", w.Opened[0]); err != nil {
+			t.Errorf("%+v: %v", w, err)
+		} else {
+			c.Close()
+		}
 	}
 }

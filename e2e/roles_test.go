@@ -29,6 +29,7 @@ var roles = map[string]func() int{
 	"orphan":    orphanWorker,
 	"flood":     floodingWorker,
 	"idle":      idle,
+	"datagram":  datagramWorker,
 	"inherit":   inheritWorker,
 	"master":    masterProcess,
 }

@@ -208,13 +208,9 @@ func (a *adoption) key(w *worker, r *keyRecord) {
 	if h.data == nil {
 		h.data = r.Data
 	}
-	k := &key{name: name, quoted: wire.Quote(name), asked: r.Asked, worker: w, query: r.Query, handle: h, port: r.Port, listening: r.Listening}
+	k := &key{name: name, quoted: wire.Quote(name), asked: r.Asked, worker: w, query: r.Query, handle: h, port: r.Port, listening: r.Listening, shared: r.Shared}
 	h.keys++
-	for _, l := range h.listeners {
-		l.asked = true
-		l.keys++
-		k.seats = append(k.seats, &seat{key: k, listener: l})
-	}
+	k.sit()
 	w.keys[name] = k
 }
 
@@ -368,11 +364,11 @@ func (t *table) takeOn(w *worker) {
 	case s.unsent:
 		t.log.Warn("answers to a worker were lost with the last master: it finishes what it holds, and is replaced", w.attrs()...)
 		t.replaceLost(w)
-		w.tookAt = t.now // it may have been
 	case w.state < wReady: // nobody heard what it said meanwhile
 		w.deadline = t.now.add(w.cfg.StartTimeout)
 	}
 	if w.want == down && !s.told && !w.signalled { // the last master was about to
+		w.tookAt = t.now // it may have been
 		t.tellLeave(w)
 	}
 	if w.want == down && w.deadline == 0 { // or was about to kill it

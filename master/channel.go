@@ -212,18 +212,12 @@ func (l *loop) send(p *proc, h *handoff) {
 	fault.At("before intent")
 	p.state.Intend(h.seq, len(h.conns))
 	fault.At("before send")
-	n, err := sys.Send(p.channel, l.buf, l.fds)
+	err := l.pass(p, l.buf, l.fds)
 	fault.At("after send")
-	if err != nil || n == 0 {
+	if err != nil {
 		p.state.Settle(h.seq)
 		l.raise(event{kind: evUnsent, worker: p.worker.id, seq: h.seq, err: err})
 		l.cannotWrite(p, err)
-		return
-	}
-	if n < len(l.buf) { // the descriptors went with the first byte
-		p.state.SetUnsent(true)
-		p.out = append(p.out, l.buf[n:]...)
-		l.cannotWrite(p, unix.EAGAIN)
 	}
 }
 

@@ -80,6 +80,21 @@ var lives = []struct {
 			}
 		}
 	}},
+	{name: "sockets that are shared", run: func(s *stage) {
+		s.queries = []*wire.Query{port(80), dgram("0.0.0.0", 53), dgram("::", 0)}
+		s.web()
+		s.udp("dns", "0.0.0.0:53")
+		s.t.cfg.Bind = true
+		s.turn(event{kind: evStart})
+		for _, p := range s.starting() {
+			s.opens(p, s.batch, s.queries...)
+		}
+		s.arrive(s.t.listeners[0], 2)
+		s.everyoneAccepts()
+		if p := s.peer(1); len(p.keys) > 2 {
+			s.says(p, wire.Message{Kind: wire.Close, Key: p.keys[2], Ack: -1})
+		}
+	}},
 	{name: "reload", set: served, run: func(s *stage) {
 		s.arrive(s.t.listeners[0], 2)
 		s.reload(nil)

@@ -18,10 +18,12 @@ type conn struct {
 	deaths   int    // workers that died holding it unacknowledged
 }
 
-// handoff is one message with connections, sent and not yet answered.
+// handoff is one message with descriptors, sent and not yet answered: with connections,
+// or with the socket of a key that is shared.
 type handoff struct {
 	seq      int64
-	seat     *seat
+	seat     *seat // of connections
+	share    *key  // nil for connections
 	conns    []*conn
 	at       instant
 	envelope bool // plain newconn: an ACK comes before the answer
@@ -167,6 +169,10 @@ func (t *table) handleAck(w *worker, arrived bool) {
 		if h.done || h.acked || !h.envelope || h.seq < 0 {
 			continue
 		}
+		if h.share != nil {
+			t.shareSeen(w, h, arrived)
+			return
+		}
 		if arrived {
 			h.acked, h.unseen = true, h.seat.key.closed
 			return
@@ -212,13 +218,13 @@ func (t *table) handedOver(w *worker, n int) {
 		t.statusSeen, t.statusAt = t.count.HandedOver, t.now.add(statusEvery)
 		t.arm(t.statusAt)
 	}
+	w.tookAt = t.now
 	w.handedOver += uint64(n)
 	t.count.HandedOver += uint64(n)
 }
 
 // partly applies an answer that refuses some connections of a batch.
 func (t *table) partly(w *worker, h *handoff, refused []int) {
-	w.tookAt = t.now
 	t.rest(h.seat)
 	isRefused := marked(refused, len(h.conns))
 	var back []*conn
@@ -260,8 +266,10 @@ func (t *table) takeBack(w *worker, h *handoff, back []*conn) {
 
 // end takes h out of w's account; its connections have been seen to, or will be.
 func (t *table) end(w *worker, h *handoff) {
-	w.inFlight -= len(h.conns)
-	t.freeVec = append(t.freeVec, h.conns[:0])
+	if h.conns != nil {
+		w.inFlight -= len(h.conns)
+		t.freeVec = append(t.freeVec, h.conns[:0])
+	}
 	h.conns, h.done = nil, true
 }
 
@@ -300,8 +308,15 @@ func (w *worker) ackLimit() instant {
 	return w.sent[w.head].at.add(w.cfg.AckTimeout)
 }
 
-// find gives the handoff with that seq, or nil.
+// find gives the handoff of connections with that seq, or nil.
 func (w *worker) find(seq int64) *handoff {
+	if h := w.findSent(seq); h != nil && h.share == nil {
+		return h
+	}
+	return nil
+}
+
+func (w *worker) findSent(seq int64) *handoff {
 	for i := w.head; i < len(w.sent); i++ {
 		if h := &w.sent[i]; h.seq == seq && !h.done && seq >= 0 {
 			return h
@@ -318,7 +333,7 @@ func (t *table) abandon(w *worker) {
 	var back []*conn
 	for i := w.head; i < len(w.sent); i++ {
 		h := &w.sent[i]
-		if h.done {
+		if h.done || h.share != nil {
 			continue
 		}
 		if h.seq >= 0 {

@@ -170,11 +170,11 @@ func (ev *event) isHot() bool {
 // changesChannel tells of events that change the record of their worker.
 func (ev *event) changesChannel() bool {
 	switch ev.kind {
-	case evBound, evSpawned:
+	case evBound, evSpawned, evUnshared:
 		return true
 	case evMessage:
 		switch ev.msg.Kind {
-		case wire.Online, wire.QueryServer, wire.Listening, wire.Close:
+		case wire.HandleNack, wire.Online, wire.QueryServer, wire.Listening, wire.Close:
 			return !ev.msg.Envelope
 		case wire.User:
 			return string(ev.msg.Body) == `"ready"`

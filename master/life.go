@@ -305,7 +305,7 @@ func (t *table) stop(err error) {
 	t.extend()
 	for _, l := range t.listeners {
 		t.poll(l, false)
-		if l.passed || l.failed {
+		if l.passed || l.failed || t.shared(l) {
 			continue
 		}
 		// Our own listener goes away with us: what waits in its queue is served first.

@@ -325,6 +325,8 @@ func (l *loop) do(effects []effect) {
 			l.spawn(e.worker)
 		case effSend:
 			l.send(l.procs[e.worker.id], e.handoff)
+		case effShare:
+			l.share(l.procs[e.worker.id], e)
 		case effLine:
 			if p := l.procs[e.worker.id]; p != nil && p.channel >= 0 {
 				p.state.Reserve(e.worker.seq)
@@ -357,10 +359,10 @@ func (l *loop) do(effects []effect) {
 			}
 		case effReload:
 			l.reload(nil)
-		case effNotify:
-			if e.notify.Ready {
 		case effMessage:
 			l.heard(e)
+		case effNotify:
+			if e.notify.Ready {
 				fault.At("before ready")
 				if l.state != nil {
 					l.state.Adopted()

@@ -25,17 +25,14 @@ func configured(cfg *Config) (*table, error) {
 		}
 		return t, err
 	}
+	var names []string
 	for _, spec := range cfg.Listen {
-		if spec.Kind == settings.KindFD || spec.Kind == settings.KindUDP {
-			return nil, fmt.Errorf("--listen %s: %s", spec, unbindable[spec.Kind])
+		if spec.Kind == settings.KindFD {
+			return nil, fmt.Errorf("--listen %s: the init system passed no sockets; start it by its socket unit, or name a port", spec)
 		}
+		names = append(names, spec.Name)
 	}
-	return t, nil
-}
-
-var unbindable = map[settings.Kind]string{
-	settings.KindFD:  "the init system passed no sockets; start it by its socket unit, or name a port",
-	settings.KindUDP: "datagram sockets are not served",
+	return t, t.checkSchedule(names)
 }
 
 // open takes the passed sockets, or binds what --listen asks for.

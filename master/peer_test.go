@@ -87,6 +87,9 @@ func (s *stage) asks(p *peer, q *wire.Query) string {
 	s.tb.Helper()
 	n := len(p.keys)
 	s.says(p, wire.Message{Kind: wire.QueryServer, Query: q, Ack: -1})
+	for slices.ContainsFunc(p.owed, isShare) {
+		s.acks(p)
+	}
 	if len(p.keys) > n {
 		return p.keys[n]
 	}
@@ -118,10 +121,17 @@ func (s *stage) opens(p *peer, batch int, queries ...*wire.Query) {
 	}
 }
 
+func isShare(m sent) bool { return m.share != nil }
+
 func (s *stage) acks(p *peer) {
 	s.tb.Helper()
 	for i := range p.owed {
 		if p.owed[i].envelope && !p.owed[i].acked {
+			if line := p.owed[i].share; line != nil {
+				p.owed = slices.Delete(p.owed, i, i+1)
+				s.line(p, line)
+				break
+			}
 			p.owed[i].acked = true
 			if !p.wild && !p.owed[i].probe {
 				s.taken[p.owed[i].fds[0]] = p.id
@@ -149,6 +159,11 @@ func (s *stage) answer(p *peer, accepted bool, refused ...int) {
 	s.tb.Helper()
 	if len(p.owed) == 0 {
 		s.tb.Fatalf("worker %d has nothing to answer", p.id)
+	}
+	for isShare(p.owed[0]) { // which is acknowledged, and no more
+		if s.acks(p); len(p.owed) == 0 {
+			return
+		}
 	}
 	if p.owed[0].envelope && !p.owed[0].acked {
 		s.acks(p)

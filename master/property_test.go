@@ -83,9 +83,13 @@ func newDice(t *rapid.T) *dice {
 	d.s.batch = rapid.SampledFrom([]int{0, 3}).Draw(t, "batches")
 	d.s.t.log, d.s.strict = slog.New(&d.mixed), true
 	d.s.queries = []*wire.Query{port(80), port(81)}
+	if rapid.Bool().Draw(t, "datagrams") {
+		d.s.queries = []*wire.Query{dgram("0.0.0.0", 53), port(80), port(81)}
+	}
 	if rapid.Bool().Draw(t, "passed") {
 		d.s.tcp("web", "[::]:80")
 		d.s.tcp("alt", "[::]:81")
+		d.s.udp("dns", "0.0.0.0:53")
 	}
 	d.s.t.stores = rapid.Bool().Draw(t, "stores")
 	d.s.turn(event{kind: evStart})
@@ -124,7 +128,13 @@ func (d *dice) who(t *rapid.T) *peer {
 }
 
 func (d *dice) listener(t *rapid.T) *listener {
-	l, ok := one(t, "listener", d.s.t.listeners)
+	var all []*listener
+	for _, l := range d.s.t.listeners {
+		if !d.s.t.shared(l) {
+			all = append(all, l)
+		}
+	}
+	l, ok := one(t, "listener", all)
 	if !ok || d.s.ended {
 		t.Skip("nobody listens")
 	}
@@ -161,8 +171,16 @@ func (d *dice) begin(t *rapid.T) {
 	}
 	for _, q := range d.s.queries {
 		k := w.keys[q.Key()]
-		if k == nil {
+		if k == nil && rapid.Bool().Draw(t, "takes a socket at once") {
 			d.s.asks(p, q)
+			return
+		}
+		if k == nil {
+			d.s.says(p, wire.Message{Kind: wire.QueryServer, Query: q, Ack: -1})
+			return
+		}
+		if k.shared && slices.ContainsFunc(p.owed, isShare) {
+			d.s.acks(p)
 			return
 		}
 		if !k.listening {

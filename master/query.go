@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -28,9 +29,9 @@ const maxData = 4 << 10
 
 // address is where a listener listens.
 type address struct {
-	network string     // tcp or unix
-	ip      netip.Addr // of tcp
-	port    int        // of tcp
+	network string     // tcp, udp or unix
+	ip      netip.Addr // of tcp and udp
+	port    int        // likewise
 	v6only  bool
 	path    string // of unix; "@name" is abstract
 }
@@ -39,7 +40,11 @@ func (a address) String() string {
 	if a.network == "unix" {
 		return "unix:" + a.path
 	}
-	return netip.AddrPortFrom(a.ip, uint16(a.port)).String()
+	at := netip.AddrPortFrom(a.ip, uint16(a.port)).String()
+	if a.network == "udp" {
+		return "udp:" + at
+	}
+	return at
 }
 
 func (l *listener) String() string {
@@ -58,9 +63,13 @@ func (l *listener) keyText() string {
 	if l.network == "unix" {
 		return fmt.Sprintf("%s:-1:-1:%s:0", l.path, fd)
 	}
-	family := wire.IPv6
+	families := [2]wire.AddressType{wire.IPv6, wire.IPv4}
+	if l.datagram() {
+		families = [2]wire.AddressType{wire.UDP6, wire.UDP4}
+	}
+	family := families[0]
 	if l.ip.Is4() {
-		family = wire.IPv4
+		family = families[1]
 	}
 	return fmt.Sprintf("%s:%d:%s:%s:0", l.ip, l.port, family, fd)
 }
@@ -86,7 +95,7 @@ func (t *table) queryServer(w *worker, seq int64, q *wire.Query) {
 		t.grant(w, seq, q, h)
 		return
 	}
-	found, err := match(t.listeners, q)
+	found, err := match(t.open(w, q), q)
 	switch {
 	case err != nil:
 		t.refuse(w, seq, q, unix.EADDRNOTAVAIL, err.Error())
@@ -121,16 +130,29 @@ func unfit(w *worker, q *wire.Query) (unix.Errno, string) {
 		return unix.EADDRINUSE, "it has this listener open already"
 	case len(w.keys) >= maxKeys:
 		return unix.EMFILE, "it has too many listeners open"
-	case q.Type == wire.UDP4 || q.Type == wire.UDP6:
-		return unix.ENOTSUP, "datagram sockets are not served"
 	case q.FD >= 0 || q.Name != "" || q.Type == wire.Pipe:
 		return 0, ""
-	case q.Type != wire.IPv4 && q.Type != wire.IPv6:
+	case q.Type != wire.IPv4 && q.Type != wire.IPv6 && !q.Datagram():
 		return unix.EINVAL, "an address of a kind that is not served"
 	case q.Address != "" && (err != nil || len(ip.Zone()) > maxZone) || q.Port < 0 || q.Port > 65535:
 		return unix.EINVAL, "that is no address and port"
 	}
 	return 0, ""
+}
+
+// open gives the listeners that q may be for. A worker may open a UDP socket again and
+// again with reuseAddr (SO_REUSEADDR): each time that is another socket, if it is ours.
+func (t *table) open(w *worker, q *wire.Query) []*listener {
+	if !q.Datagram() || q.Flags&wire.FlagReuseAddr == 0 {
+		return t.listeners
+	}
+	has := map[*listener]bool{}
+	for _, k := range w.keys {
+		for _, l := range k.handle.listeners {
+			has[l] = !l.fixed
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(t.listeners), func(l *listener) bool { return has[l] })
 }
 
 // mayBind tells whether the master opens what nobody passed.
@@ -159,6 +181,11 @@ func (t *table) bound(w *worker, ev event) {
 
 // grant opens h for w.
 func (t *table) grant(w *worker, seq int64, q *wire.Query, h *handle) {
+	share, err := w.shareable(q, h.listeners)
+	if err != nil {
+		t.refuse(w, seq, q, unix.EADDRNOTAVAIL, err.Error())
+		return
+	}
 	for _, k := range w.keys {
 		for _, l := range k.handle.listeners {
 			if slices.Contains(h.listeners, l) {
@@ -172,19 +199,30 @@ func (t *table) grant(w *worker, seq int64, q *wire.Query, h *handle) {
 	}
 	asked := *q
 	asked.Data = nil // as long as a message may be, and done with
-	k := &key{name: h.name, quoted: wire.Quote(h.name), asked: seq, worker: w, query: &asked, handle: h}
-	for _, l := range h.listeners {
-		l.asked = true
-		l.keys++
-		k.seats = append(k.seats, &seat{key: k, listener: l})
-	}
+	k := &key{name: h.name, quoted: wire.Quote(h.name), asked: seq, worker: w, query: &asked, handle: h, shared: share}
+	k.sit()
 	w.keys[k.name], t.handles[h.name] = k, h
 	h.keys++
 	t.reply(k, seq)
 }
 
+// sit has k stand for its listeners.
+func (k *key) sit() {
+	for _, l := range k.handle.listeners {
+		l.asked = true
+		l.keys++
+		if !k.shared {
+			k.seats = append(k.seats, &seat{key: k, listener: l})
+		}
+	}
+}
+
 // reply answers the query of k with where it listens.
 func (t *table) reply(k *key, seq int64) {
+	if k.shared {
+		t.share(k, seq)
+		return
+	}
 	q := k.query
 	k.port = q.Port
 	var sockname *wire.Sockname
@@ -242,6 +280,9 @@ func (t *table) remedy(q *wire.Query) string {
 	switch {
 	case q.FD >= 0 || q.Name != "" || from == nil:
 		return "no such socket was passed; " + passed
+	case from.foreign(q):
+		return fmt.Sprintf("%s is of the other address family, in which a %s socket cannot answer: have systemd pass it as udp:%s",
+			from, q.Type, net.JoinHostPort(anyOf[q.Type], strconv.Itoa(from.port)))
 	case unixPath(q.Address) != q.Address: // a WANT has no abstract names
 		return "the init system passed no socket for it; " + passed + "; to open it here: --bind"
 	}
@@ -249,10 +290,13 @@ func (t *table) remedy(q *wire.Query) string {
 		passed, t.flag(from, q))
 }
 
+// anyOf is the wildcard of each kind of datagram socket.
+var anyOf = map[wire.AddressType]string{wire.UDP4: "0.0.0.0", wire.UDP6: "::"}
+
 // suits tells how well l would do for q: one of the same kind that nobody asks for is best.
 func (l *listener) suits(q *wire.Query) int {
 	score := 0
-	if (l.network == "unix") == (q.Type == wire.Pipe) {
+	if (l.network == "unix") == (q.Type == wire.Pipe) && l.datagram() == q.Datagram() {
 		score += 2
 	}
 	if !l.asked {
@@ -273,7 +317,7 @@ func (t *table) flag(l *listener, q *wire.Query) string {
 	case q.Address == "" || isAny(q.Address):
 		return from + "=" + strconv.Itoa(q.Port)
 	default:
-		return from + "=" + q.String()
+		return from + "=" + strings.TrimPrefix(q.String(), "udp:")
 	}
 }
 
@@ -292,7 +336,7 @@ func match(all []*listener, q *wire.Query) ([]*listener, error) {
 	for _, rule := range []func(*listener, *wire.Query) bool{byDescriptor, byName, byWant, exact, byPort} {
 		var found []*listener
 		for _, l := range all {
-			if !l.failed && rule(l, q) {
+			if !l.failed && l.datagram() == q.Datagram() && !l.foreign(q) && rule(l, q) {
 				found = append(found, l)
 			}
 		}
@@ -312,6 +356,15 @@ func oneNetwork(found []*listener) ([]*listener, error) {
 		}
 	}
 	return found, nil
+}
+
+func (l *listener) datagram() bool { return l.network == "udp" }
+
+// foreign tells of a UDP socket of the other address family than the program's own would
+// be: a dgram socket of Node cannot answer what comes from there. A Go program, which can,
+// asks for no address when it means both.
+func (l *listener) foreign(q *wire.Query) bool {
+	return l.datagram() && q.Datagram() && q.Address != "" && l.ip.Is4() != (q.Type == wire.UDP4)
 }
 
 func byDescriptor(l *listener, q *wire.Query) bool { return q.FD >= 0 && l.index == q.FD-3 && l.passed }
@@ -340,12 +393,12 @@ func exact(l *listener, q *wire.Query) bool {
 	if q.Type == wire.Pipe {
 		return l.network == "unix" && l.path == unixPath(q.Address)
 	}
-	return l.network == "tcp" && q.Port > 0 && l.port == q.Port && q.Address != "" && l.ip.String() == plain(q.Address) && familyFits(l, q)
+	return l.network != "unix" && q.Port > 0 && l.port == q.Port && q.Address != "" && l.ip.String() == plain(q.Address) && familyFits(l, q)
 }
 
 func byPort(l *listener, q *wire.Query) bool {
 	// One that a worker had us open is its own: another address is another socket.
-	return l.fixed && q.FD < 0 && q.Name == "" && q.Type != wire.Pipe && l.network == "tcp" && q.Port > 0 && l.port == q.Port &&
+	return l.fixed && q.FD < 0 && q.Name == "" && q.Type != wire.Pipe && l.network != "unix" && q.Port > 0 && l.port == q.Port &&
 		isAny(q.Address) && familyFits(l, q)
 }
 
@@ -475,7 +528,22 @@ func (t *table) configure(list []settings.Listen) error {
 		}
 	}
 	errs = append(errs, settings.CheckWants(t.mappings())) // the kind of a fd:NAME is known only now
+	var names []string
+	for _, l := range t.listeners {
+		names = append(names, l.name)
+	}
+	errs = append(errs, t.checkSchedule(names))
 	return errors.Join(errs...)
+}
+
+// checkSchedule refuses a rule for a listener that there is not.
+func (t *table) checkSchedule(names []string) error {
+	for _, name := range t.cfg.Schedule.Names() {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("--schedule %s: no listener has the name %q", t.cfg.Schedule, name)
+		}
+	}
+	return nil
 }
 
 // mappings are what the listeners are mapped to, each as a --listen would say it.
@@ -483,8 +551,11 @@ func (t *table) mappings() []settings.Listen {
 	var list []settings.Listen
 	for _, l := range t.listeners {
 		spec := settings.Listen{Name: l.name, Kind: settings.KindTCP, IP: l.ip, Port: uint16(l.port)}
-		if l.network == "unix" {
+		switch l.network {
+		case "unix":
 			spec = settings.Listen{Name: l.name, Kind: settings.KindUnix, Path: l.path}
+		case "udp":
+			spec.Kind = settings.KindUDP
 		}
 		for _, want := range l.wants {
 			spec.Want = &want

@@ -19,6 +19,12 @@ func tcp(name, addr string) *listener {
 	return &listener{address: address{network: "tcp", ip: ap.Addr(), port: int(ap.Port())}, name: name}
 }
 
+func udp(name, addr string) *listener {
+	l := tcp(name, addr)
+	l.network = "udp"
+	return l
+}
+
 func v6only(l *listener) *listener { l.v6only = true; return l }
 
 func ux(name, path string) *listener {
@@ -47,6 +53,19 @@ func at(address string, port int) *wire.Query {
 func only6(port int) *wire.Query {
 	q := at("::", port)
 	q.Flags = wire.FlagV6Only
+	return q
+}
+
+// dgram is the query of a dgram socket's bind(port, address).
+func dgram(address string, port int) *wire.Query {
+	q := at(address, port)
+	q.Type = "udp" + q.Type
+	return q
+}
+
+func namedUDP(name string) *wire.Query {
+	q := named(name)
+	q.Type = wire.UDP4
 	return q
 }
 
@@ -111,6 +130,21 @@ func TestAQueryFindsItsSockets(t *testing.T) {
 		{"::, IPv6 alone: no IPv4 socket", sockets{tcp("a", "0.0.0.0:80")}, only6(80), nil},
 		{"::, IPv6 alone: the IPv6 one", sockets{tcp("a", "10.0.0.1:80"), v6only(tcp("b", "[::1]:80"))}, only6(80), []int{1}},
 		{"::, either: a socket of IPv4 too", sockets{tcp("a", "0.0.0.0:80")}, at("::", 80), []int{0}},
+		{"a datagram socket", sockets{tcp("a", "0.0.0.0:53"), udp("a", "0.0.0.0:53")}, dgram("0.0.0.0", 53), []int{1}},
+		{"a port is no datagram socket's", sockets{udp("a", "0.0.0.0:53")}, port(53), nil},
+		{"a datagram socket at an address", sockets{udp("a", "127.0.0.1:53"), udp("b", "127.0.0.2:53")}, dgram("127.0.0.2", 53), []int{1}},
+		{"any address: the one datagram socket on that port", sockets{udp("a", "127.0.0.1:53")}, dgram("0.0.0.0", 53), []int{0}},
+		{"any address: of two datagram sockets none", sockets{udp("a", "127.0.0.1:53"), udp("b", "127.0.0.2:53")}, dgram("0.0.0.0", 53), nil},
+		{"udp4: not one of IPv6, from which Node could not answer", sockets{udp("a", "[::]:53")}, dgram("0.0.0.0", 53), nil},
+		{"udp6: not one of IPv4", sockets{udp("a", "0.0.0.0:53")}, dgram("::", 53), nil},
+		{"udp4, mapped: not one of IPv6", sockets{mapped(t, udp("a", "[::]:53"), "udp:53=5353")}, dgram("0.0.0.0", 5353), nil},
+		{"no address: a datagram socket of either family", sockets{udp("a", "0.0.0.0:53")}, &wire.Query{Port: 53, Type: wire.UDP6, FD: -1}, []int{0}},
+		{"a datagram socket by name", sockets{tcp("dns", "[::]:53"), udp("dns", "[::]:53")}, namedUDP("dns"), []int{1}},
+		{"a listener by the name of both", sockets{tcp("dns", "[::]:53"), udp("dns", "[::]:53")}, named("dns"), []int{0}},
+		{"a mapped datagram socket", sockets{mapped(t, udp("a", "0.0.0.0:53"), "udp:53=5353")}, dgram("0.0.0.0", 5353), []int{0}},
+		{"a datagram socket by descriptor", sockets{tcp("a", "[::]:80"), udp("b", "0.0.0.0:53")}, &wire.Query{FD: 4, Type: wire.UDP4}, []int{1}},
+		{"a datagram socket's descriptor is no listener", sockets{udp("b", "0.0.0.0:53")}, fd(3), nil},
+
 		{"another port", sockets{tcp("a", "[::]:80")}, port(81), nil},
 		{"a port is no path", sockets{ux("a", "/80")}, port(80), nil},
 		{"a path is no port", sockets{tcp("a", "[::]:80")}, pipe("/80"), nil},
@@ -206,7 +240,6 @@ func TestWhatNoListenerCouldServeIsRefused(t *testing.T) {
 		query *wire.Query
 		want  unix.Errno
 	}{
-		{"a datagram socket", &wire.Query{Address: "0.0.0.0", Port: 80, Type: wire.UDP4, FD: -1}, unix.ENOTSUP},
 		{"a kind of address that there is not", &wire.Query{Port: 80, Type: "7", FD: -1}, unix.EINVAL},
 		{"a kind that fits no line", &wire.Query{Port: 80, Type: wire.AddressType(long + "x"), FD: -1}, unix.ENAMETOOLONG},
 		{"a path that fits no line", pipe("/" + long), unix.ENAMETOOLONG},

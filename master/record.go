@@ -119,6 +119,7 @@ type keyRecord struct {
 	Listeners []string        `json:"listeners"` // identities
 	Port      int             `json:"port"`
 	Listening bool            `json:"listening,omitempty"`
+	Shared    bool            `json:"shared,omitempty"`
 	Data      json.RawMessage `json:"data,omitempty"` // secret
 }
 
@@ -278,7 +279,7 @@ func (w *worker) record(of map[*listener]string) *channelRecord {
 	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
 		k := w.keys[name]
 		r.Keys = append(r.Keys, keyRecord{Asked: k.asked, Query: k.query, Listeners: identified(of, k.handle.listeners),
-			Port: k.port, Listening: k.listening, Data: k.handle.data})
+			Port: k.port, Listening: k.listening, Shared: k.shared, Data: k.handle.data})
 	}
 	return r
 }

@@ -97,8 +97,12 @@ func (t *table) snapshot() Status {
 		s.Reload = &r
 	}
 	for _, l := range t.listeners {
-		s.Listeners = append(s.Listeners, Listener{Name: l.name, Key: l.keyText(), Address: l.address.String(),
-			Passed: l.passed, Asked: l.keys > 0, Accepting: t.mayAccept(l), Waiting: len(l.held)})
+		view := Listener{Name: l.name, Key: l.keyText(), Address: l.address.String(), Passed: l.passed, Asked: l.keys > 0,
+			Schedule: "rr", Accepting: t.mayAccept(l), Waiting: len(l.held)}
+		if t.shared(l) {
+			view.Schedule, view.Accepting = "none", l.keys > 0
+		}
+		s.Listeners = append(s.Listeners, view)
 	}
 	for _, w := range t.workers {
 		s.Workers = append(s.Workers, Worker{ID: w.id, Slot: w.slot.index, PID: w.pid, Generation: w.generation,

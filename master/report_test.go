@@ -70,7 +70,7 @@ func TestTheSnapshotIsWhatStatusShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"version":"","name":"","pid":0,"generation":1,"state":"ready","adopted":0,"refused":null,"scaled_from":null,"reload":null,` +
-		`"listeners":[{"name":"web","key":":::80:6:3:0","address":"[::]:80","passed":true,"asked":true,"accepting":true,"waiting":0}],` +
+		`"listeners":[{"name":"web","key":":::80:6:3:0","address":"[::]:80","passed":true,"asked":true,"schedule":"rr","accepting":true,"waiting":0}],` +
 		`"counters":{"handed_over":1,"redistributed":0,"ambiguous":0,"closed_undelivered":0},` +
 		`"workers":[{"id":1,"slot":0,"pid":1001,"generation":1,"state":"ready","want":"up","age_s":0.5,"handed_over":0,"in_flight":2,"restarts":0,"last_exit":null,"opened":null},` +
 		`{"id":3,"slot":1,"pid":0,"generation":1,"state":"starting","want":"up","age_s":0.390,"handed_over":0,"in_flight":0,"restarts":1,"last_exit":{"code":null,"signal":"SIGKILL","reason":"was killed by SIGKILL"},"opened":null}]}`

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -21,10 +22,10 @@ import (
 // passed describes a socket of the init system.
 func passed(s activation.Socket) (*listener, error) {
 	what := fmt.Sprintf("socket %d (%s)", s.Index, s.Name)
-	if s.Kind != activation.TCP && s.Kind != activation.Unix {
-		return nil, fmt.Errorf("%s is a %s socket, which is not served: remove ListenDatagram= from the socket unit", what, s.Kind)
+	if s.Kind != activation.TCP && s.Kind != activation.Unix && s.Kind != activation.UDP {
+		return nil, fmt.Errorf("%s is a %s socket, which is not served: remove it from the socket unit", what, s.Kind)
 	}
-	if !s.Listening {
+	if !s.Listening && s.Kind != activation.UDP {
 		return nil, fmt.Errorf("%s does not listen: use ListenStream= in the socket unit", what)
 	}
 	a, err := addressOf(s.Addr)
@@ -38,22 +39,26 @@ func passed(s activation.Socket) (*listener, error) {
 func addressOf(a net.Addr) (address, error) {
 	switch a := a.(type) {
 	case *net.TCPAddr:
-		ip, ok := netip.AddrFromSlice(a.IP)
-		if !ok {
-			ip = netip.IPv6Unspecified()
-		}
-		// A wildcard listener of Go's and systemd's is IPv6 unless it was made of IPv4.
-		if ip.Is4In6() {
-			ip = ip.Unmap()
-		}
-		if ip.Is6() {
-			ip = ip.WithZone(a.Zone)
-		}
-		return address{network: "tcp", ip: ip, port: a.Port}, nil
+		return address{network: "tcp", ip: ipOf(a.IP, a.Zone), port: a.Port}, nil
+	case *net.UDPAddr:
+		return address{network: "udp", ip: ipOf(a.IP, a.Zone), port: a.Port}, nil
 	case *net.UnixAddr:
 		return address{network: "unix", path: a.Name}, nil
 	}
 	return address{}, fmt.Errorf("address %v of a kind that is not served", a)
+}
+
+// ipOf is the address of a socket. A wildcard one of Go's and systemd's is IPv6 unless it
+// was made of IPv4.
+func ipOf(slice net.IP, zone string) netip.Addr {
+	ip, ok := netip.AddrFromSlice(slice)
+	if !ok {
+		return netip.IPv6Unspecified()
+	}
+	if ip = ip.Unmap(); ip.Is6() {
+		ip = ip.WithZone(zone)
+	}
+	return ip
 }
 
 // isNamed tells whether a --listen names l.
@@ -63,8 +68,8 @@ func (l *listener) isNamed(spec settings.Listen) bool {
 		return l.name == spec.FD
 	case settings.KindUnix:
 		return l.network == "unix" && l.path == spec.Path
-	case settings.KindTCP:
-		return l.network == "tcp" && l.port == int(spec.Port) && (!spec.IP.IsValid() || spec.IP.Unmap() == l.ip)
+	case settings.KindTCP, settings.KindUDP:
+		return l.network == string(spec.Kind) && l.port == int(spec.Port) && (!spec.IP.IsValid() || spec.IP.Unmap() == l.ip)
 	}
 	return false
 }
@@ -80,31 +85,63 @@ func (t *table) names() string {
 
 // bindListen opens what a --listen asks for.
 func bindListen(spec settings.Listen) (*listener, int, error) {
-	var ln net.Listener
-	var err error
-	switch {
-	case spec.Kind == settings.KindUnix:
+	address := ":" + strconv.Itoa(int(spec.Port))
+	if spec.IP.IsValid() {
+		address = netip.AddrPortFrom(spec.IP, spec.Port).String()
+	}
+	if spec.Kind == settings.KindUnix {
 		if err := removeStale(spec.Path); err != nil {
 			return nil, -1, err
 		}
-		ln, err = net.Listen("unix", spec.Path)
-	case spec.IP.IsValid():
-		ln, err = net.Listen("tcp", netip.AddrPortFrom(spec.IP, spec.Port).String())
-	default:
-		ln, err = net.Listen("tcp", ":"+strconv.Itoa(int(spec.Port)))
+		address = spec.Path
 	}
+	l, fd, err := bindOwn(string(spec.Kind), address, false)
 	if err != nil {
-		return nil, -1, explain(err, int(spec.Port))
-	}
-	l, fd, err := own(ln)
-	if err != nil {
-		return nil, -1, err
+		return nil, -1, explain(err, string(spec.Kind), int(spec.Port))
 	}
 	l.name, l.fixed = spec.Name, true
 	if spec.Want != nil {
 		l.wants = []settings.Want{*spec.Want}
 	}
 	return l, fd, nil
+}
+
+// bindOwn opens a socket. reuse lets several UDP ones have one address (SO_REUSEADDR).
+func bindOwn(network, address string, reuse bool) (*listener, int, error) {
+	var config net.ListenConfig
+	if !strings.HasPrefix(network, "udp") {
+		short, release, err := address, func() {}, error(nil)
+		if network == "unix" {
+			short, release, err = sys.ShortPath(address)
+		}
+		if err != nil {
+			return nil, -1, err
+		}
+		defer release()
+		ln, err := config.Listen(context.Background(), network, short)
+		if err != nil {
+			return nil, -1, err
+		}
+		defer ln.Close()
+		at := ln.Addr()
+		if u, ok := ln.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+			at = &net.UnixAddr{Name: address, Net: network}
+		}
+		return own(ln.(syscall.Conn), at)
+	}
+	if reuse {
+		config.Control = func(_, _ string, c syscall.RawConn) (err error) {
+			cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+			return errors.Join(cerr, err)
+		}
+	}
+	conn, err := config.ListenPacket(context.Background(), network, address)
+	if err != nil {
+		return nil, -1, err
+	}
+	defer conn.Close()
+	return own(conn.(syscall.Conn), conn.LocalAddr())
 }
 
 // maxListeners bounds what workers make us open: each may have many, and one that
@@ -126,7 +163,10 @@ func (l *loop) bind(w *worker, seq int64, q *wire.Query) {
 	if err != nil {
 		errno := unix.EINVAL
 		errors.As(err, &errno)
-		ev.errno, ev.err = int(errno), l.explain(err, q.Port)
+		if errno == unix.ENOENT && w.batch == 0 {
+			errno = unix.EACCES // as libuv says of a path whose directory is not there
+		}
+		ev.errno, ev.err = int(errno), l.explain(err, strings.TrimRight(networkOf(q), "46"), q.Port)
 	} else {
 		l.add(ls, fd)
 		l.keepListener(ls)
@@ -136,38 +176,26 @@ func (l *loop) bind(w *worker, seq int64, q *wire.Query) {
 }
 
 // explain is explain, for a worker that may ask without end.
-func (l *loop) explain(err error, port int) error {
+func (l *loop) explain(err error, kind string, port int) error {
 	if errors.Is(err, unix.EADDRINUSE) {
 		if l.now < l.lookAt {
 			return err
 		}
 		l.lookAt = l.now.add(lookEvery)
 	}
-	return explain(err, port)
+	return explain(err, kind, port)
 }
 
 func bindQuery(q *wire.Query) (*listener, int, error) {
-	network, addr := "tcp", net.JoinHostPort(q.Address, strconv.Itoa(q.Port))
-	switch {
-	case q.Type == wire.Pipe:
-		network, addr = "unix", unixPath(q.Address)
-	case q.Address == "": // Node tries :: and then 0.0.0.0, as Go does for no address
-	case q.Flags&wire.FlagV6Only != 0:
-		network = "tcp6"
-	default:
-		if ip, err := netip.ParseAddr(q.Address); err == nil && ip.Is4() {
-			network = "tcp4"
-		}
+	network, addr := networkOf(q), net.JoinHostPort(q.Address, strconv.Itoa(q.Port))
+	if network == "unix" {
+		addr = unixPath(q.Address)
 	}
-	ln, err := net.Listen(network, addr)
+	l, fd, err := bindOwn(network, addr, q.Flags&wire.FlagReuseAddr != 0)
 	if err != nil {
 		return nil, -1, err
 	}
-	l, fd, err := own(ln)
-	if err != nil {
-		return nil, -1, err
-	}
-	if q.Backlog > 0 {
+	if q.Backlog > 0 && !q.Datagram() {
 		err = unix.Listen(fd, q.Backlog)
 	}
 	if err == nil && network == "unix" && !strings.HasPrefix(addr, "@") && (q.ReadableAll || q.WritableAll) {
@@ -178,6 +206,27 @@ func bindQuery(q *wire.Query) (*listener, int, error) {
 		return nil, -1, err
 	}
 	return l, fd, nil
+}
+
+// networkOf is what package net calls that which q is for.
+func networkOf(q *wire.Query) string {
+	if q.Type == wire.Pipe {
+		return "unix"
+	}
+	kind := "tcp"
+	if q.Datagram() {
+		kind = "udp"
+	}
+	ip, err := netip.ParseAddr(q.Address)
+	switch {
+	case q.Address == "": // Node tries :: and then 0.0.0.0, as Go does for no address
+		return kind
+	case q.Flags&wire.FlagV6Only != 0:
+		return kind + "6"
+	case err == nil && ip.Is4():
+		return kind + "4"
+	}
+	return kind
 }
 
 // mode is what Node's readableAll and writableAll make of a socket's 0755.
@@ -192,17 +241,13 @@ func mode(q *wire.Query) os.FileMode {
 	return m
 }
 
-// own takes a listener that Go opened: its descriptor goes on without Go's poller.
-func own(ln net.Listener) (*listener, int, error) {
-	defer ln.Close()
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
-	}
-	a, err := addressOf(ln.Addr())
+// own takes a socket that Go opened: its descriptor goes on without Go's poller.
+func own(conn syscall.Conn, at net.Addr) (*listener, int, error) {
+	a, err := addressOf(at)
 	if err != nil {
 		return nil, -1, err
 	}
-	fd, err := sys.DupFile(ln.(syscall.Conn))
+	fd, err := sys.DupFile(conn)
 	if err != nil {
 		return nil, -1, err
 	}
@@ -264,10 +309,10 @@ func removeStale(path string) error {
 }
 
 // explain adds to a bind error what the operator can do about it.
-func explain(err error, port int) error {
+func explain(err error, kind string, port int) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		if who := sys.PortHolder(port); who != "" {
+		if who := sys.PortHolder(kind, port); who != "" {
 			return fmt.Errorf("%w: by %s", err, who)
 		}
 	case errors.Is(err, unix.EACCES) && port > 0:

@@ -96,6 +96,7 @@ type sent struct {
 	envelope bool
 	acked    bool
 	probe    bool
+	share    []byte // the line that comes with a socket; read when that has arrived
 }
 
 func newStage(tb failer, cfg settings.Settings) *stage {
@@ -121,6 +122,9 @@ func (s *stage) tcp(name, addr string) *listener {
 	ap := netip.MustParseAddrPort(addr)
 	return s.add(&listener{address: address{network: "tcp", ip: ap.Addr(), port: int(ap.Port())}, name: name})
 }
+
+// udp adds a passed datagram socket.
+func (s *stage) udp(name, addr string) *listener { return s.add(udp(name, addr)) }
 
 func (s *stage) add(l *listener) *listener {
 	l.index, l.passed, l.fixed = len(s.t.listeners), true, true
@@ -320,6 +324,8 @@ func (s *stage) do(effects []effect) {
 			s.mem.workers[e.worker.id] = &workerMemory{intents: map[int64]int{}}
 		case effSend:
 			s.send(e.worker, e.handoff)
+		case effShare:
+			s.share(e)
 		case effLine:
 			s.write(e)
 		case effProbe:
@@ -417,6 +423,28 @@ func (s *stage) send(w *worker, h *handoff) {
 		s.pending = append(s.pending, event{kind: evBlocked, worker: w.id})
 	case unix.EPIPE:
 		s.pending = append(s.pending, event{kind: evBroken, worker: w.id})
+	}
+}
+
+// share is loop.share.
+func (s *stage) share(e *effect) {
+	s.tb.Helper()
+	p := s.peers[e.worker.id]
+	if s.gone[e.listener] {
+		s.tb.Fatalf("worker %d gets %s, which is closed", p.id, e.listener)
+	}
+	if !p.dead && !p.full && len(p.lines) == 0 && p.err == nil {
+		s.mem.workers[p.id].reserve(e.seq)
+		p.owed = append(p.owed, sent{seq: e.seq, envelope: true, share: e.line})
+		return
+	}
+	err := p.err
+	if err == nil {
+		err = unix.EAGAIN
+	}
+	s.pending = append(s.pending, event{kind: evUnshared, worker: p.id, seq: e.seq, err: err})
+	if err == unix.EPIPE {
+		s.pending = append(s.pending, event{kind: evBroken, worker: p.id})
 	}
 }
 
@@ -518,6 +546,12 @@ func (s *stage) bind(e *effect) {
 		}
 		ev.listener.v6only = e.query.Flags&wire.FlagV6Only != 0
 		s.mem.own[s.lastOwn] = true
+		if e.query.Datagram() {
+			ev.listener.network = "udp"
+			if e.query.Type == wire.UDP4 {
+				ev.listener.ip = netip.IPv4Unspecified()
+			}
+		}
 		if e.query.Type == wire.Pipe {
 			ev.listener.address = address{network: "unix", path: unixPath(e.query.Address)}
 		}
@@ -540,6 +574,8 @@ func inWords(e *effect) string {
 		return fmt.Sprintf("send %d %v", e.worker.id, fds)
 	case effLine:
 		return fmt.Sprintf("line %d %s", e.worker.id, bytes.TrimSpace(e.line))
+	case effShare:
+		return fmt.Sprintf("share %d %s", e.worker.id, e.listener)
 	case effClose:
 		return fmt.Sprintf("close %d", e.fd)
 	case effAccept:
@@ -566,6 +602,8 @@ func inWords(e *effect) string {
 		return fmt.Sprintf("settle %d %d", e.worker.id, e.seq)
 	case effReload:
 		return "reload"
+	case effMessage:
+		return fmt.Sprintf("message %d %s", e.worker.id, e.line)
 	}
 	panic(fmt.Sprintf("effect %d", e.kind))
 }
@@ -590,5 +628,3 @@ func (s *stage) expect(tb testing.TB, when, kinds string, want ...string) {
 		tb.Errorf("%s:\n got %q\nwant %q", when, got, want)
 	}
 }
-	case effMessage:
-		return fmt.Sprintf("message %d %s", e.worker.id, e.line)

@@ -32,7 +32,8 @@ type Listener struct {
 	Address   string `json:"address"`
 	Passed    bool   `json:"passed"`    // by the init system; else the master bound it
 	Asked     bool   `json:"asked"`     // a worker has asked for it; else nobody ever serves it
-	Accepting bool   `json:"accepting"` // a worker has room; else connections wait in the kernel
+	Schedule  string `json:"schedule"`  // rr: the master accepts; none: workers have the socket, and do
+	Accepting bool   `json:"accepting"` // a worker has room, or the socket itself; else what comes waits in the kernel
 	Waiting   int    `json:"waiting"`   // accepted, and held by the master for want of a worker
 }
 
@@ -58,11 +59,11 @@ type Worker struct {
 	InFlight   int     `json:"in_flight"`
 	Restarts   int     `json:"restarts"` // of this worker's slot
 	LastExit   *Exit   `json:"last_exit"`
-}
 
 	// Opened are sockets that the worker listens on and that the master knows nothing
 	// of: bound by itself (exclusive, reusePort), so a reload does not keep them open.
 	Opened []string `json:"opened"`
+}
 
 // Exit tells how the previous worker of a slot ended.
 type Exit struct {

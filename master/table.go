@@ -115,6 +115,7 @@ const (
 	evMessage                       // worker, msg
 	evGarbage                       // worker, err: a line that is no message
 	evUnsent                        // worker, seq: a handoff that could not be sent
+	evUnshared                      // worker, seq, err: a socket that could not be passed
 	evBlocked                       // worker: its channel takes no more
 	evWritable                      // worker: its channel takes again
 	evBroken                        // worker: its channel takes nothing ever again
@@ -177,6 +178,7 @@ type effectKind uint8
 const (
 	effSpawn   effectKind = iota // worker
 	effSend                      // worker, handoff: pass its connections
+	effShare                     // worker, listener, seq, line: pass the listener itself
 	effLine                      // worker, line: write it; on: it tells the worker to leave
 	effClose                     // fd: close the master's copy
 	effAccept                    // listener: accept while it has room
@@ -188,9 +190,9 @@ const (
 	effProbe                     // worker, seq: pass it one end of a pair, for a key that is none
 	effSettle                    // worker, seq: a handoff that ended without an answer
 	effReload                    // read the settings again, and evReload
+	effMessage                   // worker, line: it said that to us
 	effNotify                    // notify
 	effDone                      // done, err: a command has its result
-	effMessage                   // worker, line: it said that to us
 	effExit                      // err: Run returns it
 )
 
@@ -294,6 +296,8 @@ func (t *table) stepWorker(w *worker, ev event) {
 		t.probeAgain(w) // it may have been the answer
 	case evUnsent:
 		t.unsent(w, ev.seq, ev.err)
+	case evUnshared:
+		t.unshared(w, ev.seq, ev.err)
 	case evBlocked:
 		w.blocked = true
 		t.recall(w, nil)
@@ -368,11 +372,11 @@ func (t *table) message(w *worker, m *wire.Message) {
 			w.saidReady = true
 			t.checkReady(w)
 		}
+		t.do(effect{kind: effMessage, worker: w, line: m.Body})
 	case wire.Unknown, wire.NewConn, wire.NewConns, wire.Disconnect:
 		// A later release may say more; a worker has no business with the others.
 	default:
 		panic(fmt.Sprintf("master: message of kind %d from worker %d", m.Kind, w.id))
-		t.do(effect{kind: effMessage, worker: w, line: m.Body})
 	}
 }
 

@@ -107,6 +107,7 @@ type key struct {
 	handle    *handle
 	port      int // as answered
 	seats     []*seat
+	shared    bool // the worker has the socket itself, and no seats
 	listening bool
 	closed    bool // by the worker, or with its channel
 }

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 
@@ -87,34 +86,6 @@ func (p *passed) listen() (net.Listener, error) {
 	}
 	return net.FileListener(p.File)
 }
-
-// ListenPacket gives a datagram socket: the one that the service manager passed for
-// the address (or by its name, network activation), once, else a new one. The drain
-// leaves it open: what it owes to whom, only the program knows.
-//
-// Under a master it is not supported yet: the error wraps errors.ErrUnsupported.
-func (w *Worker) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
-	if w.channel != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: errPacket}
-	}
-	p, err := w.findPassed(ctx, network, address, activation.UDP, activation.Unixgram)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
-	}
-	if p == nil {
-		var config net.ListenConfig
-		return config.ListenPacket(ctx, network, address)
-	}
-	conn, err := net.FilePacketConn(p.File)
-	if err != nil {
-		w.giveBack(p)
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
-	}
-	return conn, nil
-}
-
-// errPacket is what ListenPacket says under a master.
-var errPacket = fmt.Errorf("datagram sockets of a master: %w", errors.ErrUnsupported)
 
 func (w *Worker) giveBack(p *passed) {
 	w.mu.Lock()

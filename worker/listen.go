@@ -34,18 +34,31 @@ func (w *Worker) Listen(ctx context.Context, network, address string) (net.Liste
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: err}
 	}
 	q := &query{network: network, ask: ask, addr: addr, reply: make(chan reply, 1)}
-	if err := w.submit(q); err != nil {
+	r, err := w.await(ctx, q)
+	if err != nil {
 		return nil, q.error(err)
+	}
+	l, err := w.opened(q, r)
+	if err != nil {
+		return nil, q.error(err)
+	}
+	return l, nil
+}
+
+// await asks the master and waits for its answer.
+func (w *Worker) await(ctx context.Context, q *query) (reply, error) {
+	if err := w.submit(q); err != nil {
+		return reply{}, err
 	}
 	select {
 	case r := <-q.reply:
-		return w.opened(q, r)
+		return r, r.err
 	case <-ctx.Done():
 		w.abandon(q)
-		return nil, q.error(context.Cause(ctx))
+		return reply{}, context.Cause(ctx)
 	case <-w.draining: // the master answers no query of a worker that leaves
 		w.abandon(q)
-		return nil, q.error(net.ErrClosed)
+		return reply{}, net.ErrClosed
 	}
 }
 
@@ -175,6 +188,8 @@ func (w *Worker) resolve(q *query, m *wire.Message, file *os.File) (r reply, unw
 		return reply{err: err}, true
 	case w.drained || q.abandoned:
 		return reply{err: net.ErrClosed}, true
+	case file == nil && q.ask.Datagram():
+		return reply{err: errors.New("the master's answer has no socket")}, true
 	}
 	if err != nil {
 		w.releaseIndex(q.ask)
@@ -214,20 +229,25 @@ func (q *query) bound(m *wire.Message) (net.Addr, error) {
 
 // opened makes the reply the caller's listener and tells the master that it listens.
 func (w *Worker) opened(q *query, r reply) (net.Listener, error) {
-	if r.err != nil {
-		return nil, q.error(r.err)
-	}
 	var l net.Listener = r.listener
 	if r.file != nil {
 		var err error
 		if l, err = w.shared(q, r); err != nil {
-			return nil, q.error(err)
+			return nil, err
 		}
 	}
+	w.listening(q, l.Addr())
+	return l, nil
+}
+
+// listening tells the master that what it opened for q is listened on.
+func (w *Worker) listening(q *query, at net.Addr) {
 	ask := *q.ask
-	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
-		ask.Port = tcp.Port
+	switch at := at.(type) {
+	case *net.TCPAddr:
+		ask.Port = at.Port
+	case *net.UDPAddr:
+		ask.Port = at.Port
 	}
 	w.send(wire.AppendListening(nil, w.channel.next(), &ask))
-	return l, nil
 }

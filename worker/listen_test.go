@@ -203,9 +203,7 @@ func TestASharedListenerIsAcceptedFromDirectly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply := wire.AppendReply(nil, 0, q.Seq, "k", 0, nil, nil)
-	envelope := append([]byte(`{"cmd":"NODE_HANDLE","type":"net.Native","msg":`), reply[:len(reply)-1]...)
-	m.write(append(envelope, "}\n"...), fd)
+	m.write(wire.AppendShare(nil, 0, q.Seq, "k", false, nil), fd)
 	sys.Close(fd)
 	m.want(wire.HandleAck)
 	if got := m.want(wire.Listening); got.Query.Port != m.peers.Addr().(*net.TCPAddr).Port {
@@ -224,12 +222,5 @@ func TestASharedListenerIsAcceptedFromDirectly(t *testing.T) {
 	m.disconnect(1) // the drain closes it
 	if _, err := a.l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept = %v, want net.ErrClosed", err)
-	}
-}
-
-func TestListenPacketNeedsNoMaster(t *testing.T) {
-	_, w := joinMaster(t, Config{})
-	if _, err := w.ListenPacket(t.Context(), "udp", "127.0.0.1:0"); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("ListenPacket = %v, want ErrUnsupported", err)
 	}
 }

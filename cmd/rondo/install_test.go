@@ -51,7 +51,6 @@ func TestBadInputOfInstall(t *testing.T) {
 		{"units generate -- ./plain", 1, "plain is not executable"},
 		{"units generate -- npm start", 1, `run "node app.js" instead`},
 		{"units generate --systemd 249 -- sh", 1, "units generate: --systemd 249: rondo needs 252 or later"},
-		{"units generate --listen udp:53 -- sh", 1, "units generate: --listen udp:53: datagram sockets are not served"},
 		{"units generate --env x -- sh", 1, `units generate: --env: "x" is not NAME=VALUE`},
 		{"units verify", 2, "rondo units verify takes a NAME or FILE"},
 		{"units verify --user app", 1, "units verify: app is not installed"},

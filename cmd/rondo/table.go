@@ -88,7 +88,10 @@ func listenerRows(listeners []master.Listener) [][]string {
 		if l.Passed {
 			from = "passed"
 		}
-		if l.Accepting {
+		switch {
+		case l.Accepting && l.Schedule == "none":
+			accepting = "workers"
+		case l.Accepting:
 			accepting = "yes"
 		}
 		rows = append(rows, []string{orDash(l.Name), l.Address, from, accepting, strconv.Itoa(l.Waiting)})

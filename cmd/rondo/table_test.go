@@ -14,7 +14,8 @@ func TestTheStatusTable(t *testing.T) {
 		"reload": {"state": "failed", "error": "worker of slot 0\nexited", "cut": 2, "ended": "2026-11-22T10:00:00Z"},
 		"upgrade": {"from": "1.2.3", "error": "version 1.3.0\ngave up"},
 		"listeners": [{"name": "http", "key": "k", "address": "[::]:80", "passed": true, "accepting": true, "waiting": 0},
-			{"name": "", "key": "k2", "address": "/run/\u001b[2Jx", "passed": false, "accepting": false, "waiting": 3}],
+			{"name": "", "key": "k2", "address": "/run/\u001b[2Jx", "passed": false, "accepting": false, "waiting": 3},
+			{"name": "dns", "key": "k3", "address": "udp:[::]:53", "passed": true, "schedule": "none", "accepting": true, "waiting": 0}],
 		"counters": {"handed_over": 7, "redistributed": 1, "ambiguous": 0, "closed_undelivered": 2},
 		"workers": [{"id": 12, "slot": 0, "pid": 99, "generation": 3, "state": "ready", "want": "up", "age_s": 3725, "handed_over": 7, "in_flight": 1, "restarts": 2, "last_exit": {"code": 3, "signal": null, "reason": "exited with code 3"}},
 			{"id": 13, "slot": 1, "pid": 100, "generation": 2, "state": "draining", "want": "down", "age_s": 4.9, "handed_over": 0, "in_flight": 0, "restarts": 0, "last_exit": null, "opened": ["0.0.0.0:9229", "unix:/run/x"]}]}`
@@ -28,9 +29,10 @@ func TestTheStatusTable(t *testing.T) {
 		"not adopted: a state: damaged\n" +
 		"connections: 7 handed over, 1 redistributed, 0 ambiguous, 2 closed undelivered\n" +
 		"\n" +
-		"LISTENER  ADDRESS     FROM    ACCEPTING  WAITING\n" +
-		"http      [::]:80     passed  yes        0\n" +
-		"-         /run/\uFFFD[2Jx  own     no         3\n" +
+		"LISTENER  ADDRESS      FROM    ACCEPTING  WAITING\n" +
+		"http      [::]:80      passed  yes        0\n" +
+		"-         /run/\uFFFD[2Jx   own     no         3\n" +
+		"dns       udp:[::]:53  passed  workers    0\n" +
 		"\n" +
 		"SLOT  WORKER  PID  GENERATION  STATE     AGE    HANDED OVER  IN FLIGHT  RESTARTS  LAST EXIT\n" +
 		"0     12      99   3           ready     1h02m  7            1          2         exited with code 3\n" +

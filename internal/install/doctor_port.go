@@ -54,7 +54,7 @@ func (e *examination) inTheWay(ctx context.Context, u systemd.Unit) (units.Liste
 	if err == nil || l.Kind != settings.KindTCP {
 		return l, err
 	}
-	if unit, _ := e.Manager.UnitOf(ctx, sys.PortHolderPID(int(l.Port))); unit == e.name+".service" {
+	if unit, _ := e.Manager.UnitOf(ctx, sys.PortHolderPID("tcp", int(l.Port))); unit == e.name+".service" {
 		return units.Listener{}, nil
 	}
 	return l, err
@@ -75,7 +75,7 @@ func (e *examination) kept(ctx context.Context, u systemd.Unit) string {
 // whoever is in the way leave.
 func (e *examination) clearing(ctx context.Context, u systemd.Unit, start string) string {
 	l, err := e.inTheWay(ctx, u)
-	who := sys.PortHolder(int(l.Port))
+	who := sys.PortHolder("tcp", int(l.Port))
 	if err == nil || l.Kind != settings.KindTCP || who == "" {
 		return start
 	}
@@ -89,7 +89,7 @@ func (e *examination) clearing(ctx context.Context, u systemd.Unit, start string
 // leave is the command that ends who listens on a port and waits for that, or
 // nothing: no manager is to end for the socket of another unit.
 func (e *examination) leave(ctx context.Context, port int, who string) string {
-	pid := sys.PortHolderPID(port)
+	pid := sys.PortHolderPID("tcp", port)
 	if pid == 0 {
 		return ""
 	}

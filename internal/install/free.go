@@ -48,7 +48,7 @@ func socketOf(l units.Listener) string {
 // a port; a path the manager would take from whoever has it.
 func (m *Machine) taken(ctx context.Context, l units.Listener) error {
 	switch {
-	case l.Kind == settings.KindTCP:
+	case l.Kind == settings.KindTCP, l.Kind == settings.KindUDP:
 		return m.takenPort(ctx, l)
 	case l.Kind == settings.KindUnix && strings.HasPrefix(l.Path, "/"):
 		return takenPath(l.Path)
@@ -57,33 +57,48 @@ func (m *Machine) taken(ctx context.Context, l units.Listener) error {
 }
 
 func (m *Machine) takenPort(ctx context.Context, l units.Listener) error {
-	network, address := "tcp", ":"+strconv.Itoa(int(l.Port))
+	network, address := string(l.Kind), ":"+strconv.Itoa(int(l.Port))
 	if l.IP.IsValid() {
-		network, address = "tcp4", netip.AddrPortFrom(l.IP.Unmap(), l.Port).String()
+		family := "4"
 		if l.IP.Is6() && !l.IP.Is4In6() {
-			network = "tcp6"
+			family = "6"
 		}
+		network, address = network+family, netip.AddrPortFrom(l.IP.Unmap(), l.Port).String()
 	}
-	listener, err := net.Listen(network, address)
-	if err == nil {
-		return listener.Close()
-	}
+	err := bindFor(network, address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--listen %s: the port is taken%s", l, m.holder(ctx, int(l.Port)))
+		return fmt.Errorf("--listen %s: the port is taken%s", l, m.holder(ctx, l.Kind, int(l.Port)))
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("--listen %s: ports below the system's limit need root: use a higher one, or the system's manager (sudo rondo install, without --user)", l)
 	}
 	return nil // an address that the machine has not got yet, which FreeBind= is for
 }
 
+// bindFor binds an address for a moment.
+func bindFor(network, address string) error {
+	if strings.HasPrefix(network, "udp") {
+		conn, err := net.ListenPacket(network, address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
 // holder is " by whom" that is known: of the manager the unit.
-func (m *Machine) holder(ctx context.Context, port int) string {
-	who := sys.PortHolder(port)
+func (m *Machine) holder(ctx context.Context, kind settings.Kind, port int) string {
+	who := sys.PortHolder(string(kind), port)
 	if who == "" {
 		return ""
 	}
-	if unit, err := m.Manager.UnitOf(ctx, sys.PortHolderPID(port)); err == nil && unit == managers {
+	unit, err := m.Manager.UnitOf(ctx, sys.PortHolderPID(string(kind), port))
+	if err == nil && unit == managers && kind == settings.KindTCP {
 		if socket := m.socketOn(ctx, port); socket.Name != "" {
 			return " by " + socket.Name + ", which is of " + strings.Join(socket.Triggers, ", ")
 		}

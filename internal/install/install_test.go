@@ -301,7 +301,6 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		return req
 	}
 	for want, change := range map[string]func(*Request){
-		"datagram sockets are not served":                       func(r *Request) { r.Flags["listen"] = []string{"udp:5353"} },
 		"nowhere: file does not exist":                          func(r *Request) { r.Command = []string{"./nowhere"} },
 		"/sever.js: file does not exist":                        func(r *Request) { r.Command = []string{"./node", "sever.js"} },
 		"plain is not executable":                               func(r *Request) { r.Command = []string{"./plain"} },

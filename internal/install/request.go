@@ -53,9 +53,6 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKinds(s.Listen); err != nil {
-		return nil, err
-	}
 	p := &proposal{settings: s}
 	if err := p.findCommand(req); err != nil {
 		return nil, err
@@ -201,16 +198,6 @@ func readable(path string) error {
 		return err
 	}
 	return f.Close()
-}
-
-// checkKinds refuses sockets that rondo run does.
-func checkKinds(list []settings.Listen) error {
-	for _, l := range list {
-		if l.Kind == settings.KindUDP {
-			return fmt.Errorf("--listen %s: datagram sockets are not served", l)
-		}
-	}
-	return nil
 }
 
 // checkScript looks for what the program itself will look for when it starts.

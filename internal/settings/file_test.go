@@ -10,7 +10,7 @@ func TestAWrongFileIsToldByLineAndKey(t *testing.T) {
 		"\nworker = 4\n":                 `a.toml:2: unknown key "worker": did you mean "workers"?`,
 		"Workers = 4":                    `a.toml:1: unknown key "Workers": did you mean "workers"?`,
 		"\n\n[service]\nx = 1":           `a.toml:3: unknown key "service": the keys are name, command,`,
-		"schedule = \"rr\"":              `a.toml:1: unknown key "schedule": the keys are`,
+		"colour = \"rr\"":                `a.toml:1: unknown key "colour": the keys are`,
 		"workers = 0":                    `a.toml:1: workers: 0 is not from 1 to 1000, nor "auto"`,
 		"\nworkers = 1.5":                `a.toml:2: workers: 1.5 is not a number or "auto"`,
 		"workers = \"many\"":             `a.toml:1: workers: "many" is not a number, nor "auto"`,

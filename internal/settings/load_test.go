@@ -24,12 +24,14 @@ name = "shop"
 command = ["node", "server.js"] # and why
 directory = "/srv/shop"
 workers = 4
+schedule = "rr,admin=none"
 bind = true
 ready = "first"
 wait-ready = true
 start-timeout = "10s"
 drain-timeout = "20s"
 kill-timeout = "3s"
+shutdown-message = true
 ack-timeout = "2s"
 window = 8
 master-policy = "inherit"
@@ -52,9 +54,9 @@ func TestLoadReadsEveryKeyOfAFile(t *testing.T) {
 	got, err := Sources{File: writeFile(t, "shop.toml", everyKey)}.Load()
 	http, _ := ParseListen("http@127.0.0.1:80=3000")
 	want := Settings{
-		Name: "shop", Command: []string{"node", "server.js"}, Directory: "/srv/shop", Workers: 4, Bind: true,
+		Name: "shop", Command: []string{"node", "server.js"}, Directory: "/srv/shop", Workers: 4, Schedule: "rr,admin=none", Bind: true,
 		Ready: ReadyFirst, WaitReady: true, StartTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
-		KillTimeout: 3 * time.Second, AckTimeout: 2 * time.Second, Window: 8, MasterPolicy: PolicyInherit, GoMaxProcs: GoMaxProcsInherit, Surge: 2, MaxDraining: 3,
+		KillTimeout: 3 * time.Second, ShutdownMsg: true, AckTimeout: 2 * time.Second, Window: 8, MasterPolicy: PolicyInherit, GoMaxProcs: GoMaxProcsInherit, Surge: 2, MaxDraining: 3,
 		BackoffMin: time.Second, BackoffMax: 2 * time.Second, MaxMessage: 65536,
 		Listen: []Listen{http, {Kind: KindTCP, Port: 81}},
 	}

@@ -30,14 +30,15 @@ type Settings struct {
 	Directory    string        // where the workers run; empty means the current one
 	Workers      int           // how many; Resolve replaces 0 (auto) by what affinity and cgroup quota allow
 	Listen       []Listen      // what to bind, or how passed sockets map
+	Schedule     Schedule      // who accepts connections
 	Bind         bool          // bind what workers ask for also when the init system passed sockets
 	Ready        ReadyRule     // when a worker counts as ready
 	WaitReady    bool          // a worker is ready when it also sent the message "ready"
 	StartTimeout time.Duration // from start to ready
 	DrainTimeout time.Duration // from disconnect to SIGTERM
 	KillTimeout  time.Duration // from SIGTERM to SIGKILL
-	AckTimeout   time.Duration // unanswered for so long, a worker gets nothing new until it answers
 	ShutdownMsg  bool          // a worker that is to leave gets the message "shutdown" first
+	AckTimeout   time.Duration // unanswered for so long, a worker gets nothing new until it answers
 	Window       int           // connections sent to one worker and unanswered, at most
 	MasterPolicy Policy        // scheduling policy of the master's loop
 	GoMaxProcs   GoMaxProcs    // of Go workers
@@ -148,6 +149,7 @@ func (s Settings) Resolve() (Settings, error) {
 	if s.Workers == 0 {
 		s.Workers = autoWorkers()
 	}
+	setDefault(&s.Schedule, ScheduleRR)
 	setDefault(&s.Ready, ReadyPredecessor)
 	setDefault(&s.StartTimeout, DefaultStartTimeout)
 	setDefault(&s.DrainTimeout, DefaultDrainTimeout)

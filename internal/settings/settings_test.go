@@ -12,7 +12,7 @@ import (
 func TestResolveGivesEveryFieldItsDefault(t *testing.T) {
 	got, err := Settings{Command: []string{"/usr/bin/node", "server.js"}, Workers: 3}.Resolve()
 	want := Settings{
-		Name: "node", Command: []string{"/usr/bin/node", "server.js"}, Workers: 3, Ready: ReadyPredecessor,
+		Name: "node", Command: []string{"/usr/bin/node", "server.js"}, Workers: 3, Schedule: ScheduleRR, Ready: ReadyPredecessor,
 		StartTimeout: 60 * time.Second, DrainTimeout: 30 * time.Second, KillTimeout: 5 * time.Second,
 		AckTimeout: time.Second, Window: 16, MasterPolicy: PolicyBatch, GoMaxProcs: GoMaxProcsShare, Surge: 1, MaxDraining: 3,
 		BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, MaxMessage: 1 << 20,

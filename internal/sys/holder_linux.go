@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// portHolder finds the socket in /proc/net/tcp and tcp6 and its owner among the
-// descriptors of the processes that this one may look at.
-func portHolder(port int) (pid int, who string) {
+// portHolder finds the socket in /proc/net/tcp and tcp6, or udp and udp6, and its owner
+// among the descriptors of the processes that this one may look at.
+func portHolder(network string, port int) (pid int, who string) {
 	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		listeningInodes(table, port, inodes)
+	for _, family := range []string{"", "6"} {
+		inodesOn("/proc/self/net/"+network+family, holding[network], port, inodes)
 	}
 	if len(inodes) == 0 {
 		return 0, ""
@@ -33,8 +33,12 @@ func portHolder(port int) (pid int, who string) {
 	return 0, "a process of another user"
 }
 
-// listeningInodes collects "socket:[INODE]" of those that listen on port. Columns as in proc_net_tcp(5).
-func listeningInodes(table string, port int, into map[string]bool) {
+// holding is the state of a socket that a port is taken by: TCP_LISTEN, and for UDP
+// TCP_CLOSE, which stands for not connected.
+var holding = map[string]string{"tcp": "0A", "udp": "07"}
+
+// inodesOn collects "socket:[INODE]" of those on port. Columns as in proc_net_tcp(5).
+func inodesOn(table, state string, port int, into map[string]bool) {
 	f, err := os.Open(table)
 	if err != nil {
 		return
@@ -42,7 +46,7 @@ func listeningInodes(table string, port int, into map[string]bool) {
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		col := strings.Fields(lines.Text())
-		if len(col) < 10 || col[3] != "0A" { // TCP_LISTEN
+		if len(col) < 10 || col[3] != state {
 			continue
 		}
 		_, hex, _ := strings.Cut(col[1], ":")

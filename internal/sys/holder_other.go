@@ -3,4 +3,4 @@
 package sys
 
 // Elsewhere there is no /proc to look it up.
-func portHolder(int) (pid int, who string) { return 0, "" }
+func portHolder(string, int) (pid int, who string) { return 0, "" }

@@ -70,15 +70,15 @@ func TestPortHolderFindsThisProcess(t *testing.T) {
 			continue
 		}
 		port := l.Addr().(*net.TCPAddr).Port
-		got, want := PortHolder(port), fmt.Sprintf("(pid %d)", os.Getpid())
+		got, want := PortHolder("tcp", port), fmt.Sprintf("(pid %d)", os.Getpid())
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: PortHolder(%d) = %q, want it to contain %q", network, port, got, want)
 		}
-		if got := PortHolderPID(port); got != os.Getpid() {
+		if got := PortHolderPID("tcp", port); got != os.Getpid() {
 			t.Errorf("%s: PortHolderPID(%d) = %d, want %d", network, port, got, os.Getpid())
 		}
 		l.Close()
-		if got := PortHolder(port); got != "" {
+		if got := PortHolder("tcp", port); got != "" {
 			t.Errorf("%s: PortHolder(%d) = %q after it was closed, want nothing", network, port, got)
 		}
 	}

@@ -45,6 +45,21 @@ func AppendNewConns(dst, quotedKey []byte, seq int64, n int) []byte {
 // AppendReply adds the answer to the query whose seq was ack. data nil means
 // null; sockname nil leaves it out.
 func AppendReply(dst []byte, seq, ack int64, key string, errno int, data json.RawMessage, sockname *Sockname) []byte {
+	return append(appendReply(dst, seq, ack, key, errno, data, sockname), '\n')
+}
+
+// AppendShare adds the answer to the query whose seq was ack, in the envelope of the
+// socket that goes with it: the worker accepts from it, or receives, by itself.
+func AppendShare(dst []byte, seq, ack int64, key string, datagram bool, data json.RawMessage) []byte {
+	kind := "net.Native"
+	if datagram {
+		kind = "dgram.Native"
+	}
+	dst = append(append(append(dst, `{"cmd":"NODE_HANDLE","type":"`...), kind...), `","msg":`...)
+	return append(appendReply(dst, seq, ack, key, 0, data, nil), "}\n"...)
+}
+
+func appendReply(dst []byte, seq, ack int64, key string, errno int, data json.RawMessage, sockname *Sockname) []byte {
 	dst = append(dst, `{"cmd":"NODE_CLUSTER","ack":`...)
 	dst = strconv.AppendInt(dst, ack, 10)
 	dst = append(dst, `,"key":`...)
@@ -63,7 +78,7 @@ func AppendReply(dst []byte, seq, ack int64, key string, errno int, data json.Ra
 		}
 		dst = append(append(dst, `,"sockname":`...), b...)
 	}
-	return append(appendSeq(dst, seq), "}\n"...)
+	return append(appendSeq(dst, seq), '}')
 }
 
 // AppendAck adds a bare answer to the message whose seq was ack.
@@ -150,7 +165,11 @@ func appendQuery(dst []byte, act string, seq int64, q *Query) []byte {
 		o["addressType"] = n
 	}
 	if q.Name != "" {
-		o["rondo"] = map[string]string{"name": q.Name}
+		ext := map[string]any{"name": q.Name}
+		if q.Datagram() {
+			ext["datagram"] = true
+		}
+		o["rondo"] = ext
 		o["port"], o["addressType"] = nil, nil
 	}
 	if q.Type == Pipe {
@@ -163,9 +182,6 @@ func appendQuery(dst []byte, act string, seq int64, q *Query) []byte {
 	return append(append(dst, b...), '\n')
 }
 
-func appendSeq(dst []byte, seq int64) []byte {
-	return strconv.AppendInt(append(dst, `,"seq":`...), seq, 10)
-}
 // AppendUser adds a user message: one JSON text for the application on the other side,
 // without the spaces that mean nothing. The error says why it cannot be one; nothing is
 // added then.
@@ -187,3 +203,6 @@ func AppendUser(dst []byte, message json.RawMessage) ([]byte, error) {
 	return append(append(dst, text.Bytes()...), '\n'), nil
 }
 
+func appendSeq(dst []byte, seq int64) []byte {
+	return strconv.AppendInt(append(dst, `,"seq":`...), seq, 10)
+}

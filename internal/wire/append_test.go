@@ -48,6 +48,10 @@ func TestAppendWritesWhatNodeReads(t *testing.T) {
 			js{"cmd": "NODE_CLUSTER", "ack": 2.0, "key": "/a.sock:-1:-1:null:0", "errno": 0.0, "data": nil, "seq": 1.0}},
 		{"an error, with the data that a TLS server reads", AppendReply(nil, 1, 2, "", -98, json.RawMessage(`{"ticketKeys":"00"}`), nil),
 			js{"cmd": "NODE_CLUSTER", "ack": 2.0, "key": "", "errno": -98.0, "data": js{"ticketKeys": "00"}, "seq": 1.0}},
+		{"a listener that is shared", AppendShare(nil, 1, 2, key, false, nil),
+			js{"cmd": "NODE_HANDLE", "type": "net.Native", "msg": js{"cmd": "NODE_CLUSTER", "ack": 2.0, "key": key, "errno": 0.0, "data": nil, "seq": 1.0}}},
+		{"a datagram socket", AppendShare(nil, 1, 2, key, true, nil),
+			js{"cmd": "NODE_HANDLE", "type": "dgram.Native", "msg": js{"cmd": "NODE_CLUSTER", "ack": 2.0, "key": key, "errno": 0.0, "data": nil, "seq": 1.0}}},
 		{"a bare answer", AppendAck(nil, 4, 5), js{"cmd": "NODE_CLUSTER", "ack": 5.0, "seq": 4.0}},
 		{"disconnect", AppendDisconnect(nil, 4), js{"cmd": "NODE_CLUSTER", "act": "disconnect", "seq": 4.0}},
 		{"exitedAfterDisconnect", AppendExited(nil, 4), js{"cmd": "NODE_CLUSTER", "act": "exitedAfterDisconnect", "seq": 4.0}},
@@ -116,6 +120,8 @@ func TestAppendAndParseAreInverse(t *testing.T) {
 		{Address: "::", Port: 0, Type: IPv6, FD: -1, Index: 3, Flags: FlagV6Only, Data: data},
 		{FD: 7, Index: 1},
 		{FD: -1, Name: "web \"x\""},
+		{FD: -1, Name: "dns", Type: UDP4},
+		{Address: "0.0.0.0", Port: 53, Type: UDP4, FD: -1, Flags: FlagReuseAddr},
 	}
 	for _, path := range oddKeys {
 		if path != "" {
@@ -131,6 +137,7 @@ func TestAppendAndParseAreInverse(t *testing.T) {
 		{AppendNewConns(nil, Quote("k"), 2, 64), Message{Kind: NewConns, Key: "k", N: 64, Seq: 2, Ack: -1}},
 		{AppendReply(nil, 1, 2, "k", -13, data, &Sockname{"1.2.3.4", "IPv4", 80}),
 			Message{Kind: Answer, Seq: 1, Ack: 2, Key: "k", Errno: -13, Data: data, Sockname: &Sockname{"1.2.3.4", "IPv4", 80}}},
+		{AppendShare(nil, 1, 2, "k", true, data), Message{Kind: Answer, Envelope: true, Seq: 1, Ack: 2, Key: "k", Data: data}},
 		{AppendAck(nil, 0, 0), Message{Kind: Answer}},
 		{AppendDisconnect(nil, 3), Message{Kind: Disconnect, Seq: 3, Ack: -1}},
 		{AppendExited(nil, 3), Message{Kind: Exited, Seq: 3, Ack: -1}},
@@ -172,5 +179,42 @@ func TestAppendOfAConnectionAllocatesNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("appending allocates %v times, want 0", n)
+	}
+}
+
+func TestAppendOfAUserMessageKeepsWhatItMeans(t *testing.T) {
+	for text, want := range map[string]any{
+		`"shutdown"`:                           "shutdown",
+		" { \"a\" : [1,\n2] } ":                js{"a": []any{1.0, 2.0}},
+		`null`:                                 nil,
+		`{"cmd":"NODE"}`:                       js{"cmd": "NODE"},
+		`{"cmd":"node_handle"}`:                js{"cmd": "node_handle"},
+		`{"cmd":["NODE_CLUSTER"]}`:             js{"cmd": []any{"NODE_CLUSTER"}},
+		`"` + strings.Repeat("x", 16000) + `"`: strings.Repeat("x", 16000),
+	} {
+		line, err := AppendUser(nil, json.RawMessage(text))
+		if err != nil {
+			t.Errorf("AppendUser(%.40s): %v", text, err)
+			continue
+		}
+		if got := node(t, line); !reflect.DeepEqual(got, want) {
+			t.Errorf("AppendUser(%.40s) wrote %.40v, want %.40v", text, got, want)
+		}
+		if m := parsed(t, strings.TrimSuffix(string(line), "\n")); m.Kind != User {
+			t.Errorf("%.40s is read as kind %d, want a user message", text, m.Kind)
+		}
+	}
+	for text, want := range map[string]string{
+		``:                                       "is not JSON: unexpected end",
+		`hello`:                                  "is not JSON: invalid character 'h'",
+		`1 2`:                                    "is not JSON",
+		`{"cmd":"NODE_CLUSTER"}`:                 "as only Node's own messages do",
+		`{"cmd":"NODE_\u0048ANDLE"}`:             "as only Node's own messages do",
+		`{"cmd":"NODE_HANDLE","msg":"x"}`:        "as only Node's own messages do",
+		`"` + strings.Repeat("x", MaxLine) + `"`: "has 16386 bytes, and 16383 are the most",
+	} {
+		if line, err := AppendUser([]byte("before"), json.RawMessage(text)); err == nil || !strings.Contains(err.Error(), want) || string(line) != "before" {
+			t.Errorf("AppendUser(%.40s) = %.40q, %v, want an error with %q and nothing added", text, line, err, want)
+		}
 	}
 }

@@ -175,9 +175,12 @@ func (o *object) query() *Query {
 			q.Type = AddressType(strconv.FormatInt(n, 10))
 		}
 	}
-	var ext struct{ Name json.RawMessage }
+	var ext struct{ Name, Datagram json.RawMessage }
 	if json.Unmarshal(o.rondo, &ext) == nil {
 		q.Name = text(ext.Name)
+		if q.Name != "" && truth(ext.Datagram) {
+			q.Type = UDP4
+		}
 	}
 	return q
 }
@@ -259,5 +262,9 @@ func (q *Query) String() string {
 	case q.Type == Pipe:
 		return strconv.Quote(q.Address)
 	}
-	return net.JoinHostPort(q.Address, strconv.Itoa(q.Port))
+	at := net.JoinHostPort(q.Address, strconv.Itoa(q.Port))
+	if q.Datagram() {
+		return "udp:" + at
+	}
+	return at
 }

@@ -99,8 +99,11 @@ type Query struct {
 	Data        json.RawMessage
 	ReadableAll bool // unix: mode bits
 	WritableAll bool
-	Name        string // rondo's extension: a passed socket by its name; the members above it are then not given
+	Name        string // rondo's extension: a passed socket by its name; the others are then not given, and Type says only if it is UDP
 }
+
+// Datagram tells of a query for a datagram socket, which is always shared.
+func (q *Query) Datagram() bool { return q.Type == UDP4 || q.Type == UDP6 }
 
 // Bits of Query.Flags.
 const (
