@@ -13,9 +13,9 @@ import (
 // everyFlag is a value other than the default for each setting.
 func everyFlag() map[string][]string {
 	return map[string][]string{
-		"name": {"web.1"}, "directory": {"/srv/ü \"x\" 'y'"}, "workers": {"3"}, "bind": {"true"}, "ready": {"first"}, "wait-ready": {"true"},
+		"name": {"web.1"}, "directory": {"/srv/ü \"x\" 'y'"}, "workers": {"3"}, "schedule": {"rr,http=none"}, "bind": {"true"}, "ready": {"first"}, "wait-ready": {"true"},
 		"listen":        {"http@80=3000", "[::1]:81=127.0.0.1:4000", "unix:/run/x=/run/y", "unix:@abstract", "0.0.0.0:82=[::]:5000", "fd:http=6000"},
-		"start-timeout": {"1m30s"}, "drain-timeout": {"500ms"}, "kill-timeout": {"7s"}, "ack-timeout": {"2s"}, "window": {"9"}, "surge": {"2"},
+		"start-timeout": {"1m30s"}, "drain-timeout": {"500ms"}, "kill-timeout": {"7s"}, "shutdown-message": {"true"}, "ack-timeout": {"2s"}, "window": {"9"}, "surge": {"2"},
 		"master-policy": {"inherit"}, "gomaxprocs": {"inherit"}, "max-draining": {"5"}, "backoff": {"1s..2s"}, "max-message": {"5000"},
 	}
 }
