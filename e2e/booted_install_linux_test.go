@@ -96,7 +96,8 @@ func TestInstallAgainChangesWhatDiffersAndNoMore(t *testing.T) {
 		h.written(stamps, "/etc/rondo/app.toml")
 		h.untouched(running)
 		h.follow(out, 2)
-		if st := h.status(); st.PID != running.PID || st.Generation != 2 || len(st.Workers) != 3 {
+		st := h.until("three workers, and the old ones gone", func(st master.Status) bool { return st.Generation == 2 && len(st.Workers) == 3 })
+		if st.PID != running.PID {
 			t.Errorf("after what it says for another number of workers: %+v", st)
 		}
 
