@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rondokit/rondo/bench/load"
@@ -17,6 +18,43 @@ func perRequest() Measure {
 		About:   "Closed loop: wrk with 64 clients, `Connection: close`.",
 		Metrics: closedMetrics, Subjects: each(everybody(), closedLoop(load.PerRequest)),
 	}
+}
+
+// apart is perRequest where the client does not take processors from the side: what a
+// request costs, where neither of them waits for the other.
+func apart() Measure {
+	sides := []side.Side{goAlone, goRondo1, goRondo, side.HAProxy(), side.Nginx(), side.SocketProxyd(), nodeAlone, nodeRondo, clusterRR}
+	m := Measure{
+		Name: "apart", Title: "A connection per request, the client apart",
+		About:   "The same, the client on one half of the processors and the side on the other.",
+		Metrics: closedMetrics,
+	}
+	for _, s := range sides {
+		m.Subjects = append(m.Subjects, Subject{s.Name, s.Title, func(ctx context.Context, b *Bench) (Values, error) {
+			return ranApart(ctx, b, s)
+		}})
+	}
+	return m
+}
+
+func ranApart(ctx context.Context, b *Bench, s side.Side) (v Values, err error) {
+	measured, client, err := proc.Apart()
+	if err != nil {
+		return nil, err
+	}
+	var r *side.Running
+	if err := proc.On(measured, func() (err error) {
+		r, err = s.Start(ctx, b.Host)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Stop()) }()
+	err = proc.On(client, func() (err error) {
+		v, err = closedLoop(load.PerRequest)(ctx, b, r)
+		return err
+	})
+	return v, err
 }
 
 // kept is how many requests a side answers on connections that stay.

@@ -18,7 +18,7 @@ func latency() Measure {
 			"measured at the beginning. From the connect to the end of the answer.",
 		Metrics: latencyMetrics,
 		Subjects: each([]side.Side{
-			goAlone, goRondo, masterAs(side.Batch), masterAs(side.Other), side.HAProxy(), side.Nginx(),
+			goAlone, goRondo, masterAs(side.Other), goBatch, side.HAProxy(), side.Nginx(),
 		}, atLoad(half, load.PerRequest)),
 	}
 }
@@ -29,7 +29,7 @@ func latencyLight() Measure {
 		Name: "latency-light", Title: "Latency at a tenth of the load, a connection per request",
 		About:    "The same at a tenth of what the Go app takes alone, where the client and the app leave the processors idle most of the time.",
 		Metrics:  latencyMetrics,
-		Subjects: each([]side.Side{goAlone, goRondo, masterAs(side.Batch), masterAs(side.Other)}, atLoad(tenth, load.PerRequest)),
+		Subjects: each([]side.Side{goAlone, goRondo, masterAs(side.Other), goBatch}, atLoad(tenth, load.PerRequest)),
 	}
 }
 
@@ -39,7 +39,7 @@ func latencyKept() Measure {
 		Name: "latency-kept", Title: "Latency, kept connections",
 		About:    "The same rate on kept connections.",
 		Metrics:  latencyMetrics,
-		Subjects: each([]side.Side{goAlone, goRondo, side.HAProxy(), side.Nginx()}, atLoad(half, load.Kept)),
+		Subjects: each([]side.Side{goAlone, goRondo, goBatch, side.HAProxy(), side.Nginx()}, atLoad(half, load.Kept)),
 	}
 }
 

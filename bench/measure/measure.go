@@ -22,7 +22,7 @@ type Plan struct {
 
 var (
 	// Full is what the published figures come from.
-	Full = Plan{Rounds: 15, Warm: 500 * time.Millisecond, Run: 2 * time.Second}
+	Full = Plan{Rounds: 15, Warm: 500 * time.Millisecond, Run: time.Second}
 	// Quick shows in two minutes that all works, and the rough figures.
 	Quick = Plan{Quick: true, Rounds: 3, Warm: 100 * time.Millisecond, Run: 300 * time.Millisecond}
 )
@@ -63,7 +63,7 @@ type Measure struct {
 // All gives the measures, in the order of the report.
 func All(p Plan) []Measure {
 	return []Measure{
-		perRequest(), kept(),
+		perRequest(), apart(), kept(),
 		latency(), latencyLight(), latencyKept(),
 		handoff(), memory(p), idle(p),
 		start(p), cold(p), reload(p),
@@ -97,21 +97,22 @@ func each(sides []side.Side, f func(context.Context, *Bench, *side.Running) (Val
 const workers = 2
 
 var (
-	goAlone   = side.Go.Alone()
-	goRondo1  = side.Rondo{App: side.Go, Workers: 1}.Side()
-	goRondo   = side.Rondo{App: side.Go, Workers: workers}.Side()
-	nodeAlone = side.Node.Alone()
-	nodeRondo = side.Rondo{App: side.Node, Workers: workers}.Side()
-	clusterRR = side.Cluster(workers, "rr")
-	pm2       = side.PM2(workers)
+	goAlone      = side.Go.Alone()
+	goAloneBatch = side.Go.AloneTuned("batch", runtime.NumCPU())
+	goRondo1     = side.Rondo{App: side.Go, Workers: 1}.Side()
+	goRondo      = side.Rondo{App: side.Go, Workers: workers}.Side()
+	goBatch      = side.Rondo{App: side.Go, Workers: workers, Unit: side.Batch}.Side()
+	nodeAlone    = side.Node.Alone()
+	nodeRondo    = side.Rondo{App: side.Node, Workers: workers}.Side()
+	clusterRR    = side.Cluster(workers, "rr")
+	pm2          = side.PM2(workers)
 )
 
 // everybody is all that serves the app.
 func everybody() []side.Side {
-	cores := runtime.NumCPU()
 	return []side.Side{
-		goAlone, side.Go.AloneTuned("batch", cores), side.Go.AloneTuned("batch-share", max(1, cores/workers)),
-		goRondo1, goRondo, side.HAProxy(), side.Nginx(), side.SocketProxyd(),
+		goAlone, goAloneBatch, side.Go.AloneTuned("batch-share", max(1, runtime.NumCPU()/workers)),
+		goRondo1, goRondo, goBatch, side.HAProxy(), side.Nginx(), side.SocketProxyd(),
 		nodeAlone, nodeRondo, clusterRR, side.Cluster(workers, "none"), pm2,
 	}
 }

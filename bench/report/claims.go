@@ -30,13 +30,19 @@ func goClaims() []claim {
 	return []claim{
 		alone,
 		vs("the same, 1 worker", "per-request", "go-rondo-1", "go"),
+		vs("the same, the client on processors of its own", "apart", "go-rondo-2", "go"),
+		vs("the same, workers under SCHED_BATCH too (CPUSchedulingPolicy=batch)", "per-request", "go-rondo-2-unit-batch", "go"),
+		vs("the same, both under SCHED_BATCH", "per-request", "go-rondo-2-unit-batch", "go-batch"),
 		vs("the same, vs alone with SCHED_BATCH and the share of GOMAXPROCS", "per-request", "go-rondo-2", "go-batch-share"),
 		vs("the same, vs alone with SCHED_BATCH", "per-request", "go-rondo-2", "go-batch"),
 		vs("Go, kept connections, vs alone", "kept", "go-rondo-2", "go").from(0.99),
 		vs("the same, 1 worker", "kept", "go-rondo-1", "go"),
 		vs("Go, a connection per request, vs HAProxy in front", "per-request", "go-rondo-2", "go-haproxy").from(1.5),
-		vs("the same, vs nginx in front", "per-request", "go-rondo-2", "go-nginx").from(1.6),
-		vs("the same, vs socket-proxyd in front", "per-request", "go-rondo-2", "go-socket-proxyd").from(2.4),
+		vs("the same, the client on processors of its own", "apart", "go-rondo-2", "go-haproxy"),
+		vs("Go, a connection per request, vs nginx in front", "per-request", "go-rondo-2", "go-nginx").from(1.6),
+		vs("the same, the client on processors of its own", "apart", "go-rondo-2", "go-nginx"),
+		vs("Go, a connection per request, vs socket-proxyd in front", "per-request", "go-rondo-2", "go-socket-proxyd").from(2.4),
+		vs("the same, the client on processors of its own", "apart", "go-rondo-2", "go-socket-proxyd"),
 		vs("Go, kept connections, vs HAProxy in front", "kept", "go-rondo-2", "go-haproxy").from(1.4),
 		vs("the same, vs nginx in front", "kept", "go-rondo-2", "go-nginx").from(1.7),
 		vs("the same, vs socket-proxyd in front", "kept", "go-rondo-2", "go-socket-proxyd").from(3),
@@ -80,9 +86,9 @@ func masterClaims() []claim {
 			as = as.upTo(p.target)
 		}
 		list = append(list, as)
-		for _, policy := range []string{"batch", "other"} {
+		for _, policy := range []struct{ name, title string }{{"other", "master under SCHED_OTHER"}, {"unit-batch", "workers under SCHED_BATCH too"}} {
 			with := added
-			with.title, with.subject = "the same, master under SCHED_"+map[string]string{"batch": "BATCH", "other": "OTHER"}[policy], "go-rondo-2-"+policy
+			with.title, with.subject = "the same, "+policy.title, "go-rondo-2-"+policy.name
 			list = append(list, with)
 		}
 	}

@@ -17,6 +17,7 @@ type Rondo struct {
 	Workers int
 	Sockets int    // 0 means 1
 	Policy  Policy // of the master; AsIs is what rondo makes it
+	Unit    Policy // what the unit gives with CPUSchedulingPolicy, and workers have
 }
 
 // rondoRunning is what is known of a rondo that runs.
@@ -39,6 +40,9 @@ func (o Rondo) Side() Side {
 	if o.Policy != AsIs {
 		name, title = name+"-"+strings.ToLower(string(o.Policy[len("SCHED_"):])), title+", master "+string(o.Policy)
 	}
+	if o.Unit == Batch {
+		name, title = name+"-unit-batch", title+", CPUSchedulingPolicy=batch"
+	}
 	return Side{Name: name, Title: title, Start: func(ctx context.Context, h *Host) (*Running, error) {
 		return h.start(func(r *Running) error { return r.startRondo(ctx, h, o) })
 	}}
@@ -56,6 +60,9 @@ func (r *Running) startRondo(ctx context.Context, h *Host, o Rondo) error {
 		return err
 	}
 	args := []string{h.Rondo, "run", "--name", "app", "--workers", strconv.Itoa(o.Workers), "--"}
+	if o.Unit == Batch {
+		args = append([]string{"chrt", "--batch", "0"}, args...)
+	}
 	p, err := r.launch(command{
 		args: passed(append(args, o.App.args(h)...)...),
 		env: environ("XDG_RUNTIME_DIR="+r.dir, "NOTIFY_SOCKET="+ready.path, "FDSTORE=4096",
