@@ -104,12 +104,12 @@ func used(r *side.Running) (proc.Threads, error) {
 	return proc.Of(pids...)
 }
 
-// warm is how many answers make a side warm. On a busy machine the first ones take long.
-const warm = 200
-
-// warmUp is a closed loop that is not counted.
+// warmUp is a closed loop that is not counted. It ends with so many answers that Node has
+// compiled what it runs: two workers need more than twice those that one needs, and gain
+// as much again as they had in their first second.
 func (b *Bench) warmUp(ctx context.Context, c load.Connections, r *side.Running) error {
-	for answers, tries := 0, 0; answers < warm && tries < 20; tries++ {
+	enough := pick(b.Plan, 200, 10_000)
+	for answers, tries := 0, 0; answers < enough && tries < 40; tries++ {
 		got, err := load.Closed{Connections: c, For: b.Plan.Warm}.Run(ctx, r.Address())
 		if err != nil {
 			return err
