@@ -18,6 +18,7 @@ import (
 // roles are the workers that the test binary can be.
 var roles = map[string]func() int{
 	"go":   goWorker,
+	"tls":  tlsWorker,
 	"fail": func() int { fmt.Println("this program is broken"); return 3 },
 
 	"failslot":  func() int { return unlessSlot(os.Getenv("TEST_FAIL_SLOT"), goWorker) },

@@ -41,6 +41,7 @@ func (t *table) adopt(r *tableRecord, alive map[int]*survivor) error {
 	}
 	t.epoch, t.monotonic = r.Epoch, r.Monotonic
 	t.lastGen, t.lastWorker, t.scaledFrom, t.lastReload = r.LastGen, r.LastWorker, r.ScaledFrom, r.LastReload
+	t.tickets = slices.DeleteFunc(r.Tickets, func(k ticketKey) bool { return len(k.Secret) != wire.TicketKeySize })
 	t.adoptions, t.planned, t.anew = r.Adopted+1, r.Planned, r.Stopping
 	if t.anew { // nobody serves with the settings of the last one any more
 		t.lastGen++
@@ -188,7 +189,7 @@ func (a *adoption) worker(life lifeRecord, cfg *settings.Settings, s *survivor) 
 	if s.record == nil || s.record.TooMuch {
 		return
 	}
-	w.batch, w.saidReady = s.record.Batch, s.record.SaidReady
+	w.batch, w.saidReady, w.tickets = s.record.Batch, s.record.SaidReady, s.record.Tickets
 	for i := range s.record.Keys {
 		a.key(w, &s.record.Keys[i])
 	}

@@ -161,6 +161,9 @@ func (s *stage) deadlines() map[string]instant {
 			all["the ack-timeout of "+w.String()] = w.sent[w.head].at.add(w.cfg.AckTimeout)
 		}
 	}
+	if len(t.tickets) > 0 {
+		all["the next key of tickets"] = t.tickets[0].Made.add(ticketRotation)
+	}
 	for _, slot := range t.slots {
 		all["the next start of a slot"] = earliest(all["the next start of a slot"], slot.retryAt)
 	}

@@ -174,7 +174,7 @@ func (ev *event) changesChannel() bool {
 		return true
 	case evMessage:
 		switch ev.msg.Kind {
-		case wire.HandleNack, wire.Online, wire.QueryServer, wire.Listening, wire.Close:
+		case wire.HandleNack, wire.Online, wire.QueryServer, wire.Listening, wire.Close, wire.Tickets:
 			return !ev.msg.Envelope
 		case wire.User:
 			return string(ev.msg.Body) == `"ready"`

@@ -180,6 +180,7 @@ func (t *table) tick() {
 		t.arm(s.retryAt)
 	}
 	t.tickAccept()
+	t.tickTickets()
 	switch {
 	case t.phase != settling:
 	case t.now >= t.settleBy || t.settled():

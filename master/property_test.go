@@ -188,6 +188,9 @@ func (d *dice) begin(t *rapid.T) {
 			return
 		}
 	}
+	if !w.tickets {
+		d.s.says(p, wire.Message{Kind: wire.Tickets, Ack: -1})
+	}
 }
 
 func (d *dice) answer(t *rapid.T) {

@@ -41,6 +41,7 @@ type tableRecord struct {
 	Workers    []lifeRecord            `json:"workers"`
 	Passed     string                  `json:"passed,omitempty"` // listeners, for people: lines of identity, tab, name; "" is not known
 	Own        []ownRecord             `json:"own,omitempty"`
+	Tickets    []ticketKey             `json:"tickets,omitempty"`
 	Reload     *reloadRecord           `json:"reload,omitempty"`
 	LastReload *Reload                 `json:"last_reload,omitempty"`
 }
@@ -109,6 +110,7 @@ type reloadRecord struct {
 type channelRecord struct {
 	Batch     int         `json:"batch,omitempty"`
 	SaidReady bool        `json:"said_ready,omitempty"`
+	Tickets   bool        `json:"tickets,omitempty"`  // it shares them
 	TooMuch   bool        `json:"too_much,omitempty"` // for a record: its worker is not to be taken over
 	Keys      []keyRecord `json:"keys,omitempty"`
 }
@@ -193,7 +195,7 @@ func (t *table) record() *tableRecord {
 		Ready: t.phase > starting, Stopping: t.phase >= settling && !t.leaving, Planned: t.planned, Handed: t.leaving && !t.planned,
 		Env: t.env, Adopted: t.adoptions,
 		Generation: t.generation, LastGen: t.lastGen, LastWorker: t.lastWorker, ScaledFrom: t.scaledFrom,
-		Settings: map[int]json.RawMessage{}, LastReload: t.lastReload, Passed: t.passed(), Slots: []slotRecord{}, Workers: []lifeRecord{},
+		Settings: map[int]json.RawMessage{}, LastReload: t.lastReload, Passed: t.passed(), Tickets: t.tickets, Slots: []slotRecord{}, Workers: []lifeRecord{},
 	}
 	r.Settings[t.generation] = t.encoded(t.cfg)
 	for _, s := range t.slots {
@@ -268,7 +270,7 @@ const (
 
 // record gives what w has said that still counts.
 func (w *worker) record(of map[*listener]string) *channelRecord {
-	r := &channelRecord{Batch: w.batch, SaidReady: w.saidReady}
+	r := &channelRecord{Batch: w.batch, SaidReady: w.saidReady, Tickets: w.tickets}
 	bytes := 0
 	for name, k := range w.keys {
 		bytes += len(name) + len(k.handle.data)

@@ -65,28 +65,29 @@ type failer interface {
 
 // peer is the other end of a channel.
 type peer struct {
-	id     int
-	owed   []sent // handoffs not answered, in order
-	seq    int64
-	pid    int
-	kept   bool           // its descriptors are, for the next master
-	line   *wire.Message  // the last one that it wrote, until the master is done with it
-	heard  map[int64]bool // of its messages, those that were answered
-	seqs   map[int64]bool // of the messages that it got
-	lines  [][]byte       // answers that its channel did not take
-	full   bool           // its channel takes no more
-	err    error          // or fails so
-	dead   bool           // its process has ended: nothing is written to it, and its channel ends soon
-	closed bool           // its channel has been read to its end
-	wild   bool           // what it says of connections is not what it did with them
-	told   bool           // to disconnect
-	ask    bool           // it must answer a probe before it gets a connection
-	beyond bool           // no signal can be sent to it
-	signal string
-	keys   []string // granted
-	errno  unix.Errno
-	name   *wire.Sockname
-	data   string
+	id      int
+	owed    []sent // handoffs not answered, in order
+	seq     int64
+	pid     int
+	kept    bool           // its descriptors are, for the next master
+	line    *wire.Message  // the last one that it wrote, until the master is done with it
+	heard   map[int64]bool // of its messages, those that were answered
+	seqs    map[int64]bool // of the messages that it got
+	lines   [][]byte       // answers that its channel did not take
+	full    bool           // its channel takes no more
+	err     error          // or fails so
+	dead    bool           // its process has ended: nothing is written to it, and its channel ends soon
+	closed  bool           // its channel has been read to its end
+	wild    bool           // what it says of connections is not what it did with them
+	told    bool           // to disconnect
+	ask     bool           // it must answer a probe before it gets a connection
+	beyond  bool           // no signal can be sent to it
+	signal  string
+	keys    []string // granted
+	errno   unix.Errno
+	name    *wire.Sockname
+	data    string
+	tickets [][]byte // keys that it was told last
 }
 
 // sent is one message with connections, or a probe.
@@ -526,6 +527,8 @@ func (s *stage) line(p *peer, b []byte) {
 			}
 			p.keys = append(p.keys, m.Key)
 		}
+	case wire.Tickets:
+		p.tickets = m.Tickets
 	default:
 		s.tb.Fatalf("line %q of kind %d to a worker", b, m.Kind)
 	}

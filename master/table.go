@@ -43,6 +43,7 @@ type table struct {
 	handles   map[string]*handle
 	slots     []*slot
 	workers   map[int]*worker
+	tickets   []ticketKey // the one to encrypt with first; none before a worker asked
 
 	phase      phase
 	startLimit instant // while phase is starting: exit then
@@ -373,6 +374,8 @@ func (t *table) message(w *worker, m *wire.Message) {
 			t.checkReady(w)
 		}
 		t.do(effect{kind: effMessage, worker: w, line: m.Body})
+	case wire.Tickets:
+		t.sharesTickets(w)
 	case wire.Unknown, wire.NewConn, wire.NewConns, wire.Disconnect:
 		// A later release may say more; a worker has no business with the others.
 	default:

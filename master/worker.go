@@ -57,6 +57,7 @@ type worker struct {
 	beyond     bool    // no signal can be sent to it: it ends when it wants to
 	cutIn      *Reload // that counts it as cut
 	saidReady  bool
+	tickets    bool    // it shares the keys of session tickets
 	ended      bool    // the channel has been read to its end
 	hungAt     instant // and if the process lives then, it has closed it on purpose
 

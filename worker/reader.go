@@ -64,6 +64,8 @@ func (w *Worker) line(line []byte, err error, in *intake) {
 		w.answered(&m, -1)
 	case m.Kind == wire.Disconnect:
 		w.disconnected()
+	case m.Kind == wire.Tickets:
+		w.newTickets(m.Tickets)
 	case m.Kind == wire.User:
 		w.told(m.Body)
 	}

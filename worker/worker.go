@@ -56,6 +56,7 @@ type Worker struct {
 	passed    []*passed              // sockets of the service manager
 	unclaimed map[*listener]struct{} // closed, with connections that nobody took yet
 	drained   bool                   // the drain has begun
+	tickets   *tickets               // nil before ShareTickets
 	exited    int64                  // seq of our exitedAfterDisconnect; -1 before
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,6 +94,21 @@ func AppendDisconnect(dst []byte, seq int64) []byte { return appendAct(dst, "dis
 
 // AppendExited tells the master that this worker leaves of its own will.
 func AppendExited(dst []byte, seq int64) []byte { return appendAct(dst, "exitedAfterDisconnect", seq) }
+
+// AppendTickets tells the master that this worker shares the keys of TLS session tickets.
+func AppendTickets(dst []byte, seq int64) []byte { return appendAct(dst, "rondo.tickets", seq) }
+
+// AppendTicketKeys tells a worker the keys, the one to encrypt with first.
+func AppendTicketKeys(dst []byte, seq int64, keys [][]byte) []byte {
+	dst = append(dst, `{"cmd":"NODE_CLUSTER","act":"rondo.tickets","data":[`...)
+	for i, key := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(base64.StdEncoding.AppendEncode(append(dst, '"'), key), '"')
+	}
+	return append(appendSeq(append(dst, ']'), seq), "}\n"...)
+}
 
 func appendAct(dst []byte, act string, seq int64) []byte {
 	dst = append(dst, `{"cmd":"NODE_CLUSTER","act":"`...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -137,10 +138,17 @@ func (o *object) cluster(m *Message) {
 		m.Kind, m.N = NewConns, int(min(max(number(o.n, 0), 0), MaxBatch))
 	case "disconnect":
 		m.Kind = Disconnect
+	case "rondo.tickets":
+		m.Kind, m.Tickets = Tickets, nil
+		if data := nonNull(o.data); data != nil && (json.Unmarshal(data, &m.Tickets) != nil || slices.ContainsFunc(m.Tickets, noTicketKey)) {
+			m.Kind, m.Tickets = Unknown, nil
+		}
 	default:
 		m.Kind = Unknown
 	}
 }
+
+func noTicketKey(key []byte) bool { return len(key) != TicketKeySize }
 
 func (o *object) answer(m *Message) {
 	m.Kind = Answer

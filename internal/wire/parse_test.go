@@ -210,6 +210,21 @@ func TestParseReadsWhatAWorkerSaysOfBatches(t *testing.T) {
 }
 
 // Only Body may change when the line's buffer is read into again.
+func TestKeysOfTicketsAreWholeOrNone(t *testing.T) {
+	key := strings.Repeat("A", 43) + "="
+	for data, want := range map[string]Message{
+		`null`:              {Kind: Tickets, Seq: 1, Ack: -1},
+		`["` + key + `"]`:   {Kind: Tickets, Seq: 1, Ack: -1, Tickets: [][]byte{make([]byte, 32)}},
+		`["AAAA"]`:          {Kind: Unknown, Seq: 1, Ack: -1},
+		`["` + key + `",7]`: {Kind: Unknown, Seq: 1, Ack: -1},
+		`{"a":1}`:           {Kind: Unknown, Seq: 1, Ack: -1},
+	} {
+		if got := parsed(t, `{"cmd":"NODE_CLUSTER","act":"rondo.tickets","data":`+data+`,"seq":1}`); !reflect.DeepEqual(got, want) {
+			t.Errorf("data %s: %+v, want %+v", data, got, want)
+		}
+	}
+}
+
 func TestParseKeepsNothingOfTheLine(t *testing.T) {
 	for _, line := range []string{
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","address":"/some/path","data":{"ticketKeys":"00"},"rondo":{"name":"http"},"seq":1}`,

@@ -29,6 +29,9 @@ const MaxLine = 16 << 10
 // (SCM_MAX_FD); a smaller batch spreads better over workers.
 const MaxBatch = 64
 
+// TicketKeySize is the length of a key of session tickets, as crypto/tls takes it.
+const TicketKeySize = 32
+
 // ErrNotJSON is the error for a line that is not one JSON text.
 var ErrNotJSON = errors.New("wire: not a JSON text")
 
@@ -49,6 +52,7 @@ const (
 	NewConn                 // master: Key, one descriptor
 	NewConns                // master: Key, N descriptors
 	Disconnect              // master
+	Tickets                 // worker: wants the keys; master: Tickets
 )
 
 // A Message is one decoded line.
@@ -67,6 +71,7 @@ type Message struct {
 	Batch    int             // of Online; 0 means the worker knows no batches
 	Query    *Query          // of QueryServer and Listening
 	Body     []byte          // of User: the line
+	Tickets  [][]byte        // of Tickets from a master: keys, the one to encrypt with first
 }
 
 // Sockname is the address of a listener as Node's getsockname shows it.
