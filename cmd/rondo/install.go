@@ -215,6 +215,7 @@ func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 	r := report{in.out, in.Machine, p}
 	if opens := in.applySockets && len(p.Shut) > 0; len(p.Changes) == 0 && !opens {
 		r.unchanged()
+		r.opened(ctx)
 		return nil
 	}
 	if in.dryRun {
@@ -239,6 +240,9 @@ func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 		return fmt.Errorf("install: %s: %w", name, withLastLines(ctx, err, began))
 	}
 	r.done(list)
+	if !p.First {
+		r.opened(ctx)
+	}
 	return nil
 }
 

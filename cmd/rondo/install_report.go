@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -49,6 +50,13 @@ func (r report) unchanged() {
 		r.line("%s does not listen: %s", name, r.sudo(r.systemctl("start", name)))
 	}
 	r.kept()
+}
+
+// opened warns of what workers that run listen on past the sockets of the unit.
+func (r report) opened(ctx context.Context) {
+	for _, text := range r.machine.Opened(ctx, r.App.Name) {
+		r.line("%s", text)
+	}
 }
 
 // dryRun prints new files whole, of others what differs, and what would follow.
@@ -189,7 +197,9 @@ func (r report) next() {
 	name := r.App.Name
 	uninstall := "rondo uninstall "
 	logs := "rondo logs "
+	doctor := "rondo doctor "
 	if r.user() {
+		doctor = "rondo doctor --user "
 		uninstall = "rondo uninstall --user "
 		logs = "rondo logs --user "
 	}
@@ -203,6 +213,7 @@ func (r report) next() {
 		{r.sudo("rondo status " + name), "who serves, since when, how many connections"},
 		{r.sudo("rondo reload " + name), "after each deploy: new workers, and no connection is lost"},
 		{logs + name, "what it says"},
+		{r.sudo(doctor + name), "what is wrong, and what workers listen on past the sockets above"},
 		{r.sudo(uninstall + name), "takes all of this away"},
 	} {
 		r.line("  %-46s %s", row[0], row[1])

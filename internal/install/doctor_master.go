@@ -106,12 +106,31 @@ func (e *examination) unserved(s status) {
 
 // opened are sockets that workers bound themselves, which may be meant.
 func (e *examination) opened(s status) {
+	for _, text := range s.opened() {
+		e.fact("%s", text)
+	}
+}
+
+func (s status) opened() (texts []string) {
 	for _, w := range s.Workers {
 		if len(w.Opened) > 0 {
-			e.fact("the worker in slot %d listens by itself on %s (exclusive, or reusePort): nothing is handed over there, and a reload does not keep that open",
-				w.Slot, strings.Join(w.Opened, ", "))
+			texts = append(texts, fmt.Sprintf("the worker in slot %d listens by itself on %s (exclusive, or reusePort): nothing is handed over there, and a reload does not keep that open",
+				w.Slot, strings.Join(w.Opened, ", ")))
 		}
 	}
+	return texts
+}
+
+// Opened tells, for people, what workers of an app that runs listen on by themselves,
+// past its sockets. It is silent about one that does not run, or does not answer.
+func (m *Machine) Opened(ctx context.Context, name string) []string {
+	ctx, cancel := context.WithTimeout(ctx, answersIn)
+	defer cancel()
+	var s status
+	if control.At(m.Paths.control(name)).Status(ctx, &s) != nil {
+		return nil
+	}
+	return s.opened()
 }
 
 // features are what the units of an older systemd are without.
