@@ -70,7 +70,7 @@ func TestAWorkerThatLeavesIsAnsweredAndReplaced(t *testing.T) {
 	s.expect(t, "it says so again", "line spawn signal", fmt.Sprintf(`line 1 {"cmd":"NODE_CLUSTER","ack":%d,"seq":2}`, p.seq))
 	s.exits(p, exit{reason: "exited with code 0"})
 	s.expect(t, "it ends", "spawn release", "release 1")
-	if got, want := s.t.slots[0].lastExit.reason, "left of its own will"; got != want {
+	if got, want := s.t.slots[0].lastExit.reason, "left of its own will; exited with code 0"; got != want {
 		t.Errorf("the last exit of the slot is %q, want %q", got, want)
 	}
 }

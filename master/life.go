@@ -110,7 +110,7 @@ func (s *slot) isReady() bool {
 // lost applies that w, which was wanted up, serves its slot no longer.
 func (t *table) lost(w *worker, e exit) {
 	s := w.slot
-	s.lastExit = &e
+	s.lastExit, w.told = &e, &e
 	if w.readyAt != 0 && t.now >= w.readyAt.add(stableAfter) {
 		s.failures = 0
 	}

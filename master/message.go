@@ -27,6 +27,18 @@ func (m *Master) Send(ctx context.Context, slot int, message json.RawMessage) er
 	return m.ask(ctx, func(l *loop, answer chan<- error) { answer <- l.tell(slot, line) })
 }
 
+// sockets answers for the sockets that w's program sent us with its messages, which the
+// loop has closed: the server that they are of closes only then (Node's socket_list).
+func (t *table) sockets(w *worker, m *wire.Message) {
+	line := wire.AppendSocketsClosed(nil, m.Key)
+	if m.Kind == wire.SocketCount {
+		line = wire.AppendSocketCount(nil, m.Key)
+	}
+	if len(line) <= wire.MaxLine { // else it is no key of Node's
+		t.line(w, line)
+	}
+}
+
 // tell writes a line to the worker of slot.
 func (l *loop) tell(slot int, line []byte) error {
 	if slot < 0 || slot >= len(l.t.slots) {

@@ -188,9 +188,11 @@ func (d *dice) begin(t *rapid.T) {
 			return
 		}
 	}
-	if !w.tickets {
-		d.s.says(p, wire.Message{Kind: wire.Tickets, Ack: -1})
+	if w.tickets {
+		d.s.says(p, wire.Message{Kind: wire.SocketsClosed, Key: "4:127.0.0.1:0", Seq: -1, Ack: -1})
+		return
 	}
+	d.s.says(p, wire.Message{Kind: wire.Tickets, Ack: -1})
 }
 
 func (d *dice) answer(t *rapid.T) {

@@ -374,6 +374,8 @@ func (t *table) message(w *worker, m *wire.Message) {
 			t.checkReady(w)
 		}
 		t.do(effect{kind: effMessage, worker: w, line: m.Body})
+	case wire.SocketsClosed, wire.SocketCount:
+		t.sockets(w, m)
 	case wire.Tickets:
 		t.sharesTickets(w)
 	case wire.Unknown, wire.NewConn, wire.NewConns, wire.Disconnect:

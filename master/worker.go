@@ -82,7 +82,8 @@ type worker struct {
 	stalled    bool // it has left a connection unanswered for ack-timeout
 	handedOver uint64
 
-	why        string // it must end, when that was our decision
+	why        string // it must end, or leaves: its end says so
+	told       *exit  // its slot's last, from before its process had ended
 	refusal    string // what it could not listen on last, and why
 	violations int
 	heard      map[string]bool // that it did, and the log says
@@ -290,7 +291,8 @@ func (t *table) leaves(w *worker) {
 	w.want, w.state = down, wDraining
 	w.deadline = t.now.add(w.cfg.DrainTimeout)
 	t.arm(w.deadline)
-	t.lost(w, exit{code: -1, reason: "left of its own will"})
+	w.why = "left of its own will"
+	t.lost(w, exit{code: -1, reason: w.why})
 }
 
 // terminate sends SIGTERM now, and SIGKILL after kill-timeout.
@@ -396,6 +398,9 @@ func (t *table) exited(w *worker, e exit) {
 		t.log.Warn("worker died", w.died(e)...)
 		t.lost(w, e)
 	} else {
+		if w.told != nil && w.slot.lastExit == w.told {
+			w.slot.lastExit = &e
+		}
 		t.log.Info("worker exited", w.attrs("reason", e.reason)...)
 	}
 	if t.phase == draining {

@@ -95,6 +95,17 @@ func AppendDisconnect(dst []byte, seq int64) []byte { return appendAct(dst, "dis
 // AppendExited tells the master that this worker leaves of its own will.
 func AppendExited(dst []byte, seq int64) []byte { return appendAct(dst, "exitedAfterDisconnect", seq) }
 
+// AppendSocketsClosed answers that all sockets are closed which a worker sent of the
+// server of key: its own close waits for that.
+func AppendSocketsClosed(dst []byte, key string) []byte {
+	return append(append(append(dst, `{"cmd":"NODE_SOCKET_ALL_CLOSED","key":`...), Quote(key)...), "}\n"...)
+}
+
+// AppendSocketCount answers how many of them are not: none.
+func AppendSocketCount(dst []byte, key string) []byte {
+	return append(append(append(dst, `{"cmd":"NODE_SOCKET_COUNT","count":0,"key":`...), Quote(key)...), "}\n"...)
+}
+
 // AppendTickets tells the master that this worker shares the keys of TLS session tickets.
 func AppendTickets(dst []byte, seq int64) []byte { return appendAct(dst, "rondo.tickets", seq) }
 

@@ -53,6 +53,8 @@ func TestAppendWritesWhatNodeReads(t *testing.T) {
 		{"a datagram socket", AppendShare(nil, 1, 2, key, true, nil),
 			js{"cmd": "NODE_HANDLE", "type": "dgram.Native", "msg": js{"cmd": "NODE_CLUSTER", "ack": 2.0, "key": key, "errno": 0.0, "data": nil, "seq": 1.0}}},
 		{"a bare answer", AppendAck(nil, 4, 5), js{"cmd": "NODE_CLUSTER", "ack": 5.0, "seq": 4.0}},
+		{"all sockets of a server are closed", AppendSocketsClosed(nil, "4:127.0.0.1:0"), js{"cmd": "NODE_SOCKET_ALL_CLOSED", "key": "4:127.0.0.1:0"}},
+		{"none of them is open", AppendSocketCount(nil, "4:127.0.0.1:0"), js{"cmd": "NODE_SOCKET_COUNT", "key": "4:127.0.0.1:0", "count": 0.0}},
 		{"a question for keys of tickets", AppendTickets(nil, 4), js{"cmd": "NODE_CLUSTER", "act": "rondo.tickets", "seq": 4.0}},
 		{"keys of tickets", AppendTicketKeys(nil, 4, [][]byte{bytes.Repeat([]byte{1}, 32), make([]byte, 32)}), js{"cmd": "NODE_CLUSTER", "act": "rondo.tickets", "seq": 4.0,
 			"data": []any{"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}},

@@ -102,6 +102,10 @@ func parseObject(line []byte, m *Message) {
 		parseObject(o.msg, m)
 	case cmd == "NODE_CLUSTER":
 		o.cluster(m)
+	case cmd == "NODE_SOCKET_NOTIFY_CLOSE":
+		m.Kind, m.Key = SocketsClosed, text(o.key)
+	case cmd == "NODE_SOCKET_GET_COUNT":
+		m.Kind, m.Key = SocketCount, text(o.key)
 	default:
 		m.Kind = Unknown
 	}

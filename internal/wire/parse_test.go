@@ -54,6 +54,8 @@ func TestParseReadsWhatNodeWrites(t *testing.T) {
 			Message{Kind: QueryServer, Seq: 1, Ack: -1, Query: tcp(Query{Address: "/tmp/a\nb/é", Port: -1, Type: Pipe, WritableAll: true})}},
 		{"an abstract name, which Node resolves like a path", `{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"/tmp/\u0000abc","port":-1,"addressType":-1,"backlog":0,"seq":1}`,
 			Message{Kind: QueryServer, Seq: 1, Ack: -1, Query: tcp(Query{Address: "/tmp/\x00abc", Port: -1, Type: Pipe})}},
+		{"a server closes whose sockets were sent", `{"cmd":"NODE_SOCKET_NOTIFY_CLOSE","key":"4:127.0.0.1:0"}`, Message{Kind: SocketsClosed, Seq: -1, Ack: -1, Key: "4:127.0.0.1:0"}},
+		{"how many of them are open", `{"cmd":"NODE_SOCKET_GET_COUNT","key":"4:127.0.0.1:0"}`, Message{Kind: SocketCount, Seq: -1, Ack: -1, Key: "4:127.0.0.1:0"}},
 		{"a descriptor", `{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":null,"addressType":null,"fd":3,"backlog":0,"seq":1}`,
 			Message{Kind: QueryServer, Seq: 1, Ack: -1, Query: &Query{FD: 3}}},
 		{"a datagram socket", `{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"0.0.0.0","port":5000,"addressType":"udp4","fd":-1,"flags":0,"seq":1}`,

@@ -39,20 +39,22 @@ var ErrNotJSON = errors.New("wire: not a JSON text")
 type Kind uint8
 
 const (
-	Unknown     Kind = iota // internal, and of no meaning here
-	User                    // for the application: Body is its JSON
-	HandleAck               // a descriptor arrived
-	HandleNack              // a descriptor did not arrive
-	Online                  // worker: first message; Batch
-	QueryServer             // worker: Query
-	Listening               // worker: Query, with the bound port
-	Close                   // worker: Key
-	Exited                  // worker: exitedAfterDisconnect
-	Answer                  // either: to the message whose Seq is Ack
-	NewConn                 // master: Key, one descriptor
-	NewConns                // master: Key, N descriptors
-	Disconnect              // master
-	Tickets                 // worker: wants the keys; master: Tickets
+	Unknown       Kind = iota // internal, and of no meaning here
+	User                      // for the application: Body is its JSON
+	HandleAck                 // a descriptor arrived
+	HandleNack                // a descriptor did not arrive
+	Online                    // worker: first message; Batch
+	QueryServer               // worker: Query
+	Listening                 // worker: Query, with the bound port
+	Close                     // worker: Key
+	Exited                    // worker: exitedAfterDisconnect
+	Answer                    // either: to the message whose Seq is Ack
+	NewConn                   // master: Key, one descriptor
+	NewConns                  // master: Key, N descriptors
+	Disconnect                // master
+	SocketsClosed             // worker: Key; whether the sockets that it sent of one server are closed
+	SocketCount               // worker: Key; how many of them are not
+	Tickets                   // worker: wants the keys; master: Tickets
 )
 
 // A Message is one decoded line.
@@ -66,7 +68,7 @@ type Message struct {
 	Errno    int             // of Answer; 0 means none
 	Sockname *Sockname       // of Answer
 	Data     json.RawMessage // of Answer and Query; nil means null
-	Key      string          // of Close, NewConn, NewConns and Answer
+	Key      string          // of Close, NewConn, NewConns, Answer, SocketsClosed and SocketCount
 	N        int             // of NewConns
 	Batch    int             // of Online; 0 means the worker knows no batches
 	Query    *Query          // of QueryServer and Listening
