@@ -28,6 +28,8 @@ fi
 
 sum=$(cat "$here/npm/package-lock.json" | sha256sum | cut -c1-16)
 dir="${XDG_CACHE_HOME:-$HOME/.cache}/rondo/npm-$sum"
+mkdir -p "$(dirname "$dir")"
+exec 9>"$dir.lock" && flock 9 # another run may be at it
 if [ ! -e "$dir/complete" ]; then
 	rm -rf "$dir"
 	mkdir -p "$dir"

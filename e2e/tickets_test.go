@@ -69,7 +69,7 @@ func greeted(t *testing.T, a net.Addr, cache tls.ClientSessionCache) (worker int
 }
 
 func TestSessionsOfTLSAreResumedOnEveryGoWorker(t *testing.T) {
-	env := append(os.Environ(), surroundings(t)...)
+	env := append(append([]string{"GORACE=atexit_sleep_ms=0"}, os.Environ()...), surroundings(t)...)
 	before := takeCensus()
 	sock := passSocket(t, "tcp", "127.0.0.1:0", "web")
 	cfg := master.Config{Settings: quick(as(t, "tls", "TEST_LISTEN="+sock.Addr.String()), 3), Sockets: []activation.Socket{sock}}

@@ -9,5 +9,6 @@ cluster.worker.on('disconnect', () => { say('the worker is disconnected'); });
 process.on('exit', (code) => { say('exit'); tell('exit code', code); done(); });
 server.listen(0, () => {
   say('listening');
-  cluster.worker[process.env.TEST_WAY]();
+  if (process.env.TEST_WAY === 'process.disconnect') process.disconnect();
+  else cluster.worker[process.env.TEST_WAY]();
 });

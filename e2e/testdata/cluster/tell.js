@@ -4,6 +4,8 @@ const line = (value) => fs.appendFileSync(process.env.TEST_FACTS, JSON.stringify
 exports.tell = (what, fact) => line({ what, fact });
 exports.done = () => line({ done: true });
 exports.dir = process.env.TEST_DIR;
+// Where paths.js has this worker's files.
+const mine = `${exports.dir}/${process.pid}`;
 // Each step has its own part of the program, one after the other; a step that never ends is the test's to notice.
 exports.steps = async (steps) => {
   for (const [what, step] of Object.entries(steps)) {
@@ -11,7 +13,7 @@ exports.steps = async (steps) => {
     try {
       fact = await step();
     } catch (err) {
-      fact = { error: err.code, message: err.message.replace(process.env.TEST_DIR, 'DIR').replace(/\d{4,}/g, 'PORT') };
+      fact = { error: err.code, message: err.message.replace(mine, exports.dir).replace(exports.dir, 'DIR').replace(/\d{4,}/g, 'PORT') };
     }
     exports.tell(what, fact);
   }
