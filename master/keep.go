@@ -162,7 +162,7 @@ func (ev *event) isHot() bool {
 	case evAccepted, evDrained, evMore, evFull, evAcceptFailed, evUnsent, evBlocked, evWritable, evGarbage, evProbeUnsent:
 		return true
 	case evMessage:
-		return !ev.changesChannel() && ev.msg.Kind != wire.Exited
+		return !ev.changesChannel() && ev.msg.Kind != wire.Exited && ev.msg.Kind != wire.Bun
 	}
 	return false
 }

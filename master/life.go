@@ -233,10 +233,7 @@ func (t *table) expired(w *worker) {
 	case w.want == up:
 		w.why = fmt.Sprintf("was not ready within %v: %s", w.cfg.StartTimeout, t.missing(w))
 		t.log.Warn("worker was late", w.attrs("err", w.why)...)
-		t.unseat(w)
-		w.want, w.state = down, wDraining
-		t.terminate(w)
-		t.lost(w, exit{code: -1, reason: w.why})
+		t.reject(w)
 	case !w.signalled:
 		t.log.Warn("drain ended by drain-timeout", w.attrs("took", w.cfg.DrainTimeout)...)
 		t.cut(w)
@@ -245,6 +242,25 @@ func (t *table) expired(w *worker) {
 		t.log.Warn("worker ignored SIGTERM for kill-timeout; killed", w.attrs()...)
 		t.do(effect{kind: effSignal, worker: w, signal: sigKill})
 	}
+}
+
+// reject ends w, which will not be ready, for w.why.
+func (t *table) reject(w *worker) {
+	t.unseat(w)
+	w.want, w.state = down, wDraining
+	t.terminate(w)
+	t.lost(w, exit{code: -1, reason: w.why})
+}
+
+// isBun ends a worker of which nothing can come: Bun (1.4) takes no connections from
+// its primary, and its HTTP server does not even ask for them.
+func (t *table) isBun(w *worker) {
+	if w.want == down || w.state == wReady { // or it only writes such a line
+		return
+	}
+	w.why = "is a program of Bun, which takes no connections from another process (run it with Node; docs/bun.md)"
+	t.log.Warn("worker cannot be served", w.attrs("err", w.why)...)
+	t.reject(w)
 }
 
 // lateStart says why the first start took too long.

@@ -258,7 +258,7 @@ func (d *dice) misbehave(t *rapid.T) {
 	case 9:
 		d.s.turn(event{kind: evGarbage, worker: p.id, err: errors.New("garbage")})
 	case 10:
-		d.s.says(p, wire.Message{Kind: wire.Kind(rapid.SampledFrom([]int{int(wire.Unknown), int(wire.NewConn), int(wire.NewConns), int(wire.Disconnect)}).Draw(t, "kind")), Ack: -1})
+		d.s.says(p, wire.Message{Kind: wire.Kind(rapid.SampledFrom([]int{int(wire.Unknown), int(wire.Bun), int(wire.NewConn), int(wire.NewConns), int(wire.Disconnect)}).Draw(t, "kind")), Ack: -1})
 	case 11:
 		d.s.says(p, wire.Message{Kind: wire.Answer, Envelope: true, Ack: 1, Accepted: true})
 	}

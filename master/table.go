@@ -378,6 +378,8 @@ func (t *table) message(w *worker, m *wire.Message) {
 		t.sockets(w, m)
 	case wire.Tickets:
 		t.sharesTickets(w)
+	case wire.Bun:
+		t.isBun(w)
 	case wire.Unknown, wire.NewConn, wire.NewConns, wire.Disconnect:
 		// A later release may say more; a worker has no business with the others.
 	default:

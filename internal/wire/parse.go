@@ -16,6 +16,10 @@ func Parse(line []byte, m *Message) error {
 	if parseHot(line, m) {
 		return nil
 	}
+	if len(line) > 0 && line[0] == bunMark {
+		m.Kind = Bun
+		return nil
+	}
 	if !json.Valid(line) {
 		return ErrNotJSON
 	}
@@ -27,6 +31,9 @@ func Parse(line []byte, m *Message) error {
 	parseObject(line, m)
 	return nil
 }
+
+// bunMark is before each internal message of Bun (1.4), which also wants it before ours.
+const bunMark = 2
 
 var (
 	hotAck    = []byte(`{"cmd":"NODE_HANDLE_ACK"}`)

@@ -55,6 +55,7 @@ func TestParseReadsWhatNodeWrites(t *testing.T) {
 		{"an abstract name, which Node resolves like a path", `{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"/tmp/\u0000abc","port":-1,"addressType":-1,"backlog":0,"seq":1}`,
 			Message{Kind: QueryServer, Seq: 1, Ack: -1, Query: tcp(Query{Address: "/tmp/\x00abc", Port: -1, Type: Pipe})}},
 		{"a server closes whose sockets were sent", `{"cmd":"NODE_SOCKET_NOTIFY_CLOSE","key":"4:127.0.0.1:0"}`, Message{Kind: SocketsClosed, Seq: -1, Ack: -1, Key: "4:127.0.0.1:0"}},
+		{"Bun", "\x02" + `{"cmd":"NODE_CLUSTER","act":"online","seq":0}`, Message{Kind: Bun, Seq: -1, Ack: -1}},
 		{"how many of them are open", `{"cmd":"NODE_SOCKET_GET_COUNT","key":"4:127.0.0.1:0"}`, Message{Kind: SocketCount, Seq: -1, Ack: -1, Key: "4:127.0.0.1:0"}},
 		{"a descriptor", `{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":null,"addressType":null,"fd":3,"backlog":0,"seq":1}`,
 			Message{Kind: QueryServer, Seq: 1, Ack: -1, Query: &Query{FD: 3}}},

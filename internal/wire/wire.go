@@ -54,6 +54,7 @@ const (
 	Disconnect                // master
 	SocketsClosed             // worker: Key; whether the sockets that it sent of one server are closed
 	SocketCount               // worker: Key; how many of them are not
+	Bun                       // worker: it is Bun, whose channel is another one
 	Tickets                   // worker: wants the keys; master: Tickets
 )
 
