@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -25,24 +26,32 @@ func onBooted(t *testing.T, test func(t *testing.T, h *host)) {
 	if testing.Short() {
 		t.Skip("not checked on a booted systemd: -short")
 	}
-	program, exe := rondo(t), node(t, 20)
+	exe := node(t, 20)
 	for _, suite := range machine.Suites() {
 		t.Run(string(suite), func(t *testing.T) {
-			m := machine.Boot(t, machine.Config{Suite: suite, Bind: map[string]string{"/usr/local/bin/node": exe}})
-			m.Copy(program, "/usr/local/bin/rondo")
-			m.Must("mkdir", "-p", "/srv/app")
-			h := &host{Machine: m, t: t}
+			h := bootHost(t, suite, map[string]string{"/usr/local/bin/node": exe})
 			test(t, h)
 			h.balanced()
 		})
 	}
 }
 
+// bootHost boots a machine with rondo, and with what bind shows there.
+func bootHost(t *testing.T, suite machine.Suite, bind map[string]string) *host {
+	t.Helper()
+	program := rondo(t)
+	m := machine.Boot(t, machine.Config{Suite: suite, Bind: bind})
+	m.Copy(program, "/usr/local/bin/rondo")
+	m.Must("mkdir", "-p", "/srv/app")
+	return &host{Machine: m, t: t}
+}
+
 // host is a booted machine with rondo and Node on it.
 type host struct {
 	*machine.Machine
 	t     *testing.T
-	began *opened // when it was started first
+	began *opened     // when it was started first
+	tls   *tls.Config // with which its app is asked; nil: without TLS
 }
 
 // opened is what the app's master has open, and for what.
@@ -124,7 +133,7 @@ func (h *host) install(flags ...string) string {
 func (h *host) get(network, address string) string {
 	h.t.Helper()
 	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.Dial(ctx, network, address) }}}
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.dial(ctx, network, address) }}}
 	r, err := c.Get("http://localhost/")
 	if err != nil {
 		h.t.Fatal(err)
@@ -135,6 +144,15 @@ func (h *host) get(network, address string) string {
 		h.t.Fatalf("GET %s: %s %q, %v", address, r.Status, b, err)
 	}
 	return string(b)
+}
+
+// dial connects to the app as its clients do.
+func (h *host) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := h.Dial(ctx, network, address)
+	if err != nil || h.tls == nil {
+		return c, err
+	}
+	return tls.Client(c, h.tls), nil // its handshake is part of the first request
 }
 
 // is fails the test unless the unit is in that state.

@@ -41,6 +41,7 @@ type survivor struct {
 	stops map[string]func() ledger.Report
 	echo  []*echo
 	pids  map[int]int // of workers, and their ids
+	ask   func()      // returns when a connection was answered; nil: a request is
 }
 
 // survive installs the service, starts it, and puts it under load.
@@ -59,18 +60,23 @@ func (h *host) survive(flags ...string) *survivor {
 	for range 4 {
 		s.echo = append(s.echo, h.openEcho())
 	}
+	s.load()
+	return s
+}
+
+// load begins the three ledgers.
+func (s *survivor) load() {
 	for name, cfg := range map[string]ledger.Config{
 		"new":  {Clients: 4, Mode: ledger.PerRequest, Think: 4 * time.Millisecond, Seed: seed},
 		"kept": {Clients: 4, Mode: ledger.Kept, Think: 8 * time.Millisecond, Seed: seed + 1},
 		"slow": {Clients: 4, Mode: ledger.Slow, FirstByte: 30 * time.Millisecond, Body: 30 * time.Millisecond, Seed: seed + 2},
 	} {
-		cfg.Network, cfg.Address, cfg.Dial, cfg.Overflows = "tcp", "127.0.0.1:8080", h.Dial, h.Overflows
+		cfg.Network, cfg.Address, cfg.Dial, cfg.Overflows = "tcp", "127.0.0.1:8080", s.dial, s.Overflows
 		cfg.Failures = math.MaxInt // each of them is judged
-		records := sync.OnceValue(h.records)
+		records := sync.OnceValue(s.records)
 		cfg.Served = func(id string) int { return records().requests[id] }
-		s.stops[name] = runLedger(h.t, cfg)
+		s.stops[name] = runLedger(s.t, cfg)
 	}
-	return s
 }
 
 func (s *survivor) workers() map[int]int {
@@ -184,7 +190,11 @@ func (s *survivor) kill(before master.Status) (gap, master.Status) {
 	s.t.Helper()
 	g := gap{from: time.Now()}
 	s.Must("kill", "-KILL", strconv.Itoa(before.PID))
-	s.get("tcp", "127.0.0.1:8080")
+	if s.ask != nil {
+		s.ask()
+	} else {
+		s.get("tcp", "127.0.0.1:8080")
+	}
 	g.to = time.Now()
 	s.Await("app.service", func(p map[string]string) bool {
 		return p["ActiveState"] == "active" && p["MainPID"] != strconv.Itoa(before.PID)
@@ -234,8 +244,11 @@ func (s *survivor) gaps(gaps []gap) string {
 }
 
 // expectFound expects what systemd says of workers that a next master takes over.
-func (h *host) expectFound() {
-	h.Expect("workers found")
+func (h *host) expectFound() { h.expectFoundAs("workers found") }
+
+// expectFoundAs is expectFound of processes with other names than node.
+func (h *host) expectFoundAs(name string) {
+	h.Expect(name)
 	if strings.HasSuffix(h.t.Name(), "/"+string(machine.Trixie)) {
 		h.Expect("workers found means on trixie")
 	} else {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -22,5 +23,19 @@ func document(t *testing.T, name, text string) {
 	}
 	if old, err := os.ReadFile(path); err != nil || string(old) != text {
 		t.Errorf("docs/%s does not say what was seen (%v): %s=1 go test ./e2e -run '^%s$' writes it anew; it would be\n%s", name, err, docsVar, t.Name(), text)
+	}
+}
+
+// documented holds docs/NAME to lines of which a test has seen a part.
+func documented(t *testing.T, name string, lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../docs", name))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(text), line) {
+			t.Errorf("docs/%s does not say what was seen: %s", name, line)
+		}
 	}
 }

@@ -61,23 +61,42 @@ func dialWebSocket(t *testing.T, a net.Addr) *webSocket {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	var key [16]byte
-	rand.Read(key[:])
-	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(key[:]))
-	ws := &webSocket{c, bufio.NewReader(c)}
 	c.SetDeadline(time.Now().Add(patience))
-	r, err := http.ReadResponse(ws.in, nil)
-	if err != nil || r.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("upgrade: %v, %v", r, err)
+	ws, err := upgrade(c, "/")
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ws
 }
 
+// upgrade asks for a WebSocket on c, which stays the caller's.
+func upgrade(c net.Conn, path string) (*webSocket, error) {
+	var key [16]byte
+	rand.Read(key[:])
+	ws := &webSocket{c, bufio.NewReader(c)}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: %s\r\n\r\n", path, base64.StdEncoding.EncodeToString(key[:])); err != nil {
+		return nil, err
+	}
+	r, err := http.ReadResponse(ws.in, nil)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		return nil, fmt.Errorf("upgrade: %s", r.Status)
+	}
+	return ws, nil
+}
+
+// write sends a text of less than 126 bytes.
+func (ws *webSocket) write(text string) error {
+	_, err := ws.Write(append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)) // masked with zero
+	return err
+}
+
 // echo sends text and gives the first word of the answer: who answered.
 func (ws *webSocket) echo(text string) (who string, err error) {
-	frame := append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...) // masked with zero
-	if _, err := ws.Write(frame); err != nil {
+	if err := ws.write(text); err != nil {
 		return "", err
 	}
 	op, answer, err := ws.read()

@@ -26,6 +26,18 @@ var allowed = []allowance{
 		reason:     "the program under test exits when it starts",
 	},
 	{
+		name:       "localhost by IPv6 too",
+		identifier: "app",
+		message:    `^worker cannot listen worker=\d+ slot=\d+ pid=\d+ generation=\d+ listener=\[::1\]:3000 errno=EADDRINUSE err="it has this listener open already"$`,
+		reason:     "the program listens on each address of localhost, for which there is one socket, and takes it that it cannot",
+	},
+	{
+		name:       "localhost by IPv4 too",
+		identifier: "app",
+		message:    `^worker cannot listen worker=\d+ slot=\d+ pid=\d+ generation=\d+ listener=127\.0\.0\.1:3000 errno=EADDRINUSE err="it listens on app\.socket@\[::\]:8080 already"$`,
+		reason:     "likewise",
+	},
+	{
 		name:       "reload failed",
 		identifier: "app",
 		message:    `^reload failed; the old generation serves on generation=\d+ err="worker of slot \d+ \(generation \d+\) exited with code \d+; its last output: journalctl -t app/\d+ -n \d+"$`,
@@ -323,6 +335,12 @@ var allowed = []allowance{
 		identifier: "(rondo)",
 		message:    `^Failed to mount /run/user/\d+/systemd/inaccessible/fifo to /run/systemd/mount-rootfs/proc/kmsg: No such file or directory$`,
 		reason:     "the same, as systemd 257 tells it besides",
+	},
+	{
+		name:       "workers of Next.js found",
+		identifier: "systemd",
+		message:    `^app\.service: Found left-over process \d+ \(next-server \(v1\) in control group while starting unit\. Ignoring\.$`,
+		reason:     "workers outlive the master, and this one has a name of its own",
 	},
 	{
 		name:       "workers found",

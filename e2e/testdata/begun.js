@@ -2,7 +2,7 @@
 // each request before it begins it, where the test reads them.
 {
   const { openSync, writeSync } = require('fs');
-  const { Server } = require('http');
+  const { Server } = require('net'); // also of http, https and http2
   const { listen } = Server.prototype;
   const fd = openSync('/run/rondo/app/begun', 'a');
   Server.prototype.listen = function (...args) {
