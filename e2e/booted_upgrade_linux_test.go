@@ -405,6 +405,7 @@ func TestUpgradesInAReloadGoOnWithIt(t *testing.T) {
 // and again: it drains, and the next connection starts it.
 func (r *restarting) stopsInAnUpgrade() {
 	r.t.Helper()
+	r.Allow("upgrade after a stop")
 	for i := range max(3, count(30)) {
 		stop := r.loads()
 		upgrade := r.Start(machine.Command{Args: []string{"rondo", "upgrade", "app"}})

@@ -58,8 +58,11 @@ const clusterEnd = `
 - Only the primary's, which is rondo's own business: worker-constructor, setup-primary and its variants, fork-env, fork-stdio, fork-windowsHide, cwd,
   primary-error, advanced-serialization, disconnect-with-no-workers, inspect-brk, inspector-debug-port.
 - Of a kind that has its own test here: primary-kill (workers go on: ` + "`kill -9`" + ` of the master under load), accept-fail (out of descriptors), invalid-message
-  (hostile workers), kill-infinite-loop (a worker that heeds nothing is killed after kill-timeout), net-listen-backlog, eaccess, bind-privileged-port,
-  dgram-bind-fd and ` + "`listen({fd})`" + ` (descriptors of the init system instead of the primary's).
+  (hostile workers), kill-infinite-loop (a worker that heeds nothing is killed after kill-timeout), net-listen-backlog
+  (read back from the kernel), eaccess and bind-privileged-port (an errno of the master's, whatever it is), dgram-bind-fd and ` + "`listen({fd})`" + `
+  (descriptors of the init system instead of the primary's), ipc-throw (a worker that throws is a worker that dies).
+- test-child-process-fork-dgram, send-keep-open, pass-fd: what a worker's program sends along with a message the master closes, of whatever kind it is:
+  no program runs in it that could take it. Nor has it sockets to send to a worker but connections.
 `
 
 func (p clusterPage) text() string {

@@ -69,7 +69,7 @@ func scenarios() []scenario {
 		{name: "Datagram sockets, more of them", program: "dgram-more.js", workers: 1, covers: "dgram-ipv6only, dgram-reuseport, test-dgram-cluster-close-during-bind, test-dgram-cluster-close-in-listening, test-dgram-exclusive-implicit-bind"},
 		{name: "Limits", program: "limits.js", workers: 1, covers: "net-server-drop-connection, test-net-server-drop-connections-in-cluster"},
 		{name: "TLS session tickets", program: "tickets.js", workers: 3, covers: "test-tls-ticket-cluster"},
-		{name: "Messages", program: "messages.js", workers: 1, covers: "basic, message, worker-init, worker-isconnected, worker-isdead, net-send, send-deadlock, send-handle-twice, send-socket-to-worker-http-server, send-handle-large-payload, test-child-process-fork-net-socket, test-child-process-fork-net-server"},
+		{name: "Messages", program: "messages.js", workers: 1, covers: "basic, message, worker-init, worker-isconnected, worker-isdead, net-send, send-deadlock, send-handle-twice, send-socket-to-worker-http-server, send-handle-large-payload, test-child-process-fork-net-socket, test-child-process-fork-net-server, test-child-process-fork-getconnections"},
 		{name: "Sockets of a worker alone", program: "unshared.js", workers: 1, covers: "disconnect-unshared-tcp, disconnect-unshared-udp"},
 		{name: "A server that is unref'd", program: "unref.js", workers: 1, covers: "rr-ref, rr-handle-keep-loop-alive, rr-domain-listen"},
 		{name: "A worker that leaves while a connection is open", program: "held.js", workers: 1, covers: "worker-wait-server-close"},
@@ -153,6 +153,10 @@ func underRondo(t *testing.T, exe, program string, row scenario, env []string) (
 		}
 	})
 	if row.ends != "" {
+		s.await(func(e master.Event) bool { return e.Ready })
+		if err := s.Send(t.Context(), 0, json.RawMessage(`"end"`)); err != nil {
+			t.Fatal(err)
+		}
 		helpers.Go(func() { tellEnd(s, row.ends, env, over) })
 	}
 	return func() {

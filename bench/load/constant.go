@@ -23,7 +23,7 @@ type Constant struct {
 
 // Answers are what a constant rate got.
 type Answers struct {
-	latencies []time.Duration // sorted; from the sending to the end of the answer
+	latencies []time.Duration // sorted; from when it was to be sent to the end of the answer
 	late      []time.Duration // sorted; how long after their time requests were sent
 	Failed    int
 	Failure   string // the first one
@@ -92,10 +92,14 @@ func (l Constant) attack(ctx context.Context, addresses []string, more ...func(*
 	var got Answers
 	for r := range attacker.Attack(vegeta.NewStaticTargeter(targets...), rate, l.For, "") {
 		due := time.Duration(r.Seq) * time.Second / time.Duration(max(1, l.Rate))
-		got.late = append(got.late, max(0, r.Timestamp.Sub(began)-due))
+		late := max(0, r.Timestamp.Sub(began)-due)
+		got.late = append(got.late, late)
 		if r.Error != "" {
 			got.fail(r.Error)
 			continue
+		}
+		if l.Rate > 0 { // counted from when it was to be sent: it waited, too
+			r.Latency += late
 		}
 		got.latencies = append(got.latencies, r.Latency)
 	}

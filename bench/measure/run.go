@@ -11,8 +11,9 @@ import (
 	"github.com/rondokit/rondo/bench/result"
 )
 
-// Take takes the measures: the subjects of each in turn, A B A B, as many rounds as the
-// measure has. What fails is noted, and the rest goes on. It tells progress line by line.
+// Take takes the measures: the subjects of each in turn, as many rounds as the measure
+// has, and each round from the next subject on: A B C, B C A. So nobody always follows
+// the same one. What fails is noted, and the rest goes on. It tells progress line by line.
 func (b *Bench) Take(ctx context.Context, measures []Measure, progress io.Writer) ([]result.Sample, []result.Failure, error) {
 	var samples []result.Sample
 	var failures []result.Failure
@@ -22,7 +23,8 @@ func (b *Bench) Take(ctx context.Context, measures []Measure, progress io.Writer
 			rounds = b.Plan.Rounds
 		}
 		for round := 1; round <= rounds; round++ {
-			for _, s := range m.Subjects {
+			for i := range m.Subjects {
+				s := m.Subjects[(i+round-1)%len(m.Subjects)]
 				began := time.Now()
 				values, conditions, err := b.sample(ctx, s)
 				if ctx.Err() != nil {

@@ -27,7 +27,7 @@ func TestTakeGoesInTurnAndNotesWhatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"a", "b", "a", "b", "c"}; !slices.Equal(order, want) {
+	if want := []string{"a", "b", "b", "a", "c"}; !slices.Equal(order, want) {
 		t.Errorf("order %v, want %v", order, want)
 	}
 	if len(samples) != 3 || len(failures) != 2 || failures[1].Round != 2 || failures[1].Error != "no such port" {

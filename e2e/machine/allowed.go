@@ -514,6 +514,12 @@ var allowed = []allowance{
 		reason:     "the test puts a program in the place of rondo that does not start",
 	},
 	{
+		name:       "upgrade after a stop",
+		identifier: "app",
+		message:    `^upgrade failed; this version serves on version=\d+\.\d+\.\d+-dev err="the master is draining, not serving; try again when it is"$`,
+		reason:     "the test stops the service while the next program is being tried",
+	},
+	{
 		name:       "upgrade to no rondo",
 		identifier: "app",
 		message:    `^upgrade failed; this version serves on version=\d+\.\d+\.\d+-dev err="/usr/local/bin/rondo is no rondo that can take over: it said \\"no\\\\n\\""$`,

@@ -1,4 +1,4 @@
-// How a worker ends, which its primary tells.
+// How a worker ends, which its primary tells. It listens first, and is told when.
 const cluster = require('cluster');
 const net = require('net');
 const ways = {
@@ -13,4 +13,5 @@ const ways = {
   'worker.destroy()': () => cluster.worker.destroy(),
   'an error while it disconnects': () => { cluster.worker.disconnect(); throw new Error('on purpose'); },
 };
-net.createServer().listen(0, ways[process.env.TEST_WAY]);
+process.once('message', ways[process.env.TEST_WAY]);
+net.createServer().listen(0);

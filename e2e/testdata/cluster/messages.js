@@ -59,6 +59,14 @@ steps({
     await close(server);
     return facts;
   },
+  'a server that has sent its socket away has none': async () => {
+    const { server, ends, ended } = await clients(1);
+    await sent({ with: 'a socket' }, ends[0]);
+    await ended[0];
+    const count = await new Promise((resolve) => server.getConnections((err, n) => resolve(err ? err.message : n)));
+    await close(server);
+    return count;
+  },
   'the same socket twice': async () => {
     const { server, ends, ended } = await clients(1);
     const facts = { errors: await Promise.all([sent('one', ends[0]), sent('two', ends[0])]), client: await ended[0] };

@@ -9,6 +9,7 @@ cluster.on('message', (worker, message, handle) => {
   if (handle) handle[handle.destroy ? 'destroy' : 'close']();
   else if (JSON.stringify(message).length < 10000) worker.send(message);
 });
+cluster.on('listening', (worker) => { if (process.env.TEST_ENDS) worker.send('end'); });
 cluster.on('exit', (worker, code, signal) => {
   if (!process.env.TEST_ENDS && code === 0) return;
   line({ what: process.env.TEST_ENDS || 'the worker fails: its code and its signal', fact: [code, signal] });
