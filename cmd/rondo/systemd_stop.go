@@ -78,12 +78,19 @@ func insteadOf(what string, why error) error {
 	return fmt.Errorf("%s, so the service drains as for a stop: %w", what, why)
 }
 
-// drain tells the master to drain. SIGTERM follows in any case.
+// drain tells the master to drain. SIGTERM follows in any case, which a master that is
+// being upgraded does not hear: one that was cut off by its upgrade is told again.
 func (c *systemdCommand) drain(ctx context.Context, pid int) {
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	if m, err := c.master(ctx, pid); err == nil {
-		_ = m.Stop(ctx)
+	for {
+		m, err := c.master(ctx, pid)
+		if err != nil {
+			return
+		}
+		if err := m.Stop(ctx); err == nil || control.Refused(err) {
+			return
+		}
 	}
 }
 
