@@ -38,10 +38,11 @@ func surviving(t *testing.T, port string) string {
 // survivor is a service under three ledgers and with open WebSockets.
 type survivor struct {
 	*host
-	stops map[string]func() ledger.Report
-	echo  []*echo
-	pids  map[int]int // of workers, and their ids
-	ask   func()      // returns when a connection was answered; nil: a request is
+	stops  map[string]func() ledger.Report
+	loaded uint64 // times, each with its own ids of requests
+	echo   []*echo
+	pids   map[int]int // of workers, and their ids
+	ask    func()      // returns when a connection was answered; nil: a request is
 }
 
 // survive installs the service, starts it, and puts it under load.
@@ -66,10 +67,12 @@ func (h *host) survive(flags ...string) *survivor {
 
 // load begins the three ledgers.
 func (s *survivor) load() {
+	first := seed + 3*s.loaded
+	s.loaded++
 	for name, cfg := range map[string]ledger.Config{
-		"new":  {Clients: 4, Mode: ledger.PerRequest, Think: 4 * time.Millisecond, Seed: seed},
-		"kept": {Clients: 4, Mode: ledger.Kept, Think: 8 * time.Millisecond, Seed: seed + 1},
-		"slow": {Clients: 4, Mode: ledger.Slow, FirstByte: 30 * time.Millisecond, Body: 30 * time.Millisecond, Seed: seed + 2},
+		"new":  {Clients: 4, Mode: ledger.PerRequest, Think: 4 * time.Millisecond, Seed: first},
+		"kept": {Clients: 4, Mode: ledger.Kept, Think: 8 * time.Millisecond, Seed: first + 1},
+		"slow": {Clients: 4, Mode: ledger.Slow, FirstByte: 30 * time.Millisecond, Body: 30 * time.Millisecond, Seed: first + 2},
 	} {
 		cfg.Network, cfg.Address, cfg.Dial, cfg.Overflows = "tcp", "127.0.0.1:8080", s.dial, s.Overflows
 		cfg.Failures = math.MaxInt // each of them is judged
