@@ -26,7 +26,8 @@ type listener struct {
 	gone    bool            // closed by us
 	polled  bool
 	keys    int         // of workers, that stand for it
-	fd      int         // the loop's, as the next two; the table does not touch it
+	fd      int         // the loop's, as the next three; the table does not touch it
+	ready   bool        // the poller has told of a connection, which was not yet asked for
 	num     int         // in the poller's tag
 	kept    int         // of one that we opened, in the name that it is kept by; 0: it is not kept
 	unkept  bool        // it has that number only to be handed over: the store has no room

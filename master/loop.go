@@ -205,6 +205,7 @@ func (l *loop) event(r sys.Ready) {
 	switch r.Tag >> tagShift {
 	case tagListener:
 		if ls := l.listeners[num]; ls != nil && ls.polled {
+			ls.ready = true
 			l.toAccept = append(l.toAccept, ls)
 		}
 	case tagChannel:
@@ -283,6 +284,11 @@ func (l *loop) accept(ls *listener) {
 			l.apply(event{kind: evFull, listener: ls})
 			return
 		}
+		if !ls.ready && !sys.Waiting(ls.fd) {
+			l.apply(event{kind: evDrained, listener: ls})
+			return
+		}
+		ls.ready = false
 		fault.At("before accept")
 		l.accepted++ // first: a master that is killed in between has lost it
 		l.count()
@@ -298,7 +304,7 @@ func (l *loop) accept(ls *listener) {
 			if l.t.goesAlone() {
 				l.settle()
 			}
-		case unix.EAGAIN:
+		case unix.EAGAIN: // another process that has the socket took it
 			l.apply(event{kind: evDrained, listener: ls})
 			return
 		case unix.EINVAL, unix.EBADF, unix.ENOTSOCK:

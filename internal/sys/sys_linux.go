@@ -8,19 +8,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// recvmsg is the system call itself: unix.Recvmsg has room for the sender's address
-// on the heap, which a socketpair has no use for, each time.
+// What is done to each connection are the system calls themselves, without a word to the
+// scheduler: on non-blocking sockets they do not wait. Where it is told, it may give the
+// processor to others meanwhile, which wakes a thread for each of them.
+
+// recvmsg has no room for the sender's address, which unix.Recvmsg has on the heap.
 func recvmsg(fd int, b, oob []byte) (n, oobn, flags int, err error) {
-	iov := unix.Iovec{Base: unsafe.SliceData(b)}
-	iov.SetLen(len(b))
-	msg := unix.Msghdr{Iov: &iov, Control: unsafe.SliceData(oob)}
-	msg.SetIovlen(1)
-	msg.SetControllen(len(oob))
-	r, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_CMSG_CLOEXEC)
+	iov := vector(b)
+	msg := header(&iov, oob)
+	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	if errno != 0 {
 		return 0, 0, 0, errno
 	}
 	return int(r), int(msg.Controllen), int(msg.Flags), nil
+}
+
+func sendmsg(fd int, b, oob []byte) (int, error) {
+	iov := vector(b)
+	msg := header(&iov, oob)
+	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+func vector(b []byte) unix.Iovec {
+	v := unix.Iovec{Base: unsafe.SliceData(b)}
+	v.SetLen(len(b))
+	return v
+}
+
+func header(v *unix.Iovec, oob []byte) unix.Msghdr {
+	h := unix.Msghdr{Iov: v, Control: unsafe.SliceData(oob)}
+	h.SetIovlen(1)
+	h.SetControllen(len(oob))
+	return h
 }
 
 func socketpair() (a, b int, err error) {
@@ -28,8 +51,14 @@ func socketpair() (a, b int, err error) {
 	return p[0], p[1], err
 }
 
-// accept is the system call itself: unix.Accept4 puts the peer's address, which nobody
-// asks for, on the heap. It does not wait, so the scheduler need not know of it.
+func someWait(listener int) bool {
+	fds := unix.PollFd{Fd: int32(listener), Events: unix.POLLIN}
+	var none unix.Timespec // ppoll(2): it does not wait
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&none)), 0, 0, 0)
+	return n > 0 || errno != 0
+}
+
+// accept does not ask for the peer's address, which unix.Accept4 puts on the heap.
 func accept(listener int) (int, error) {
 	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), 0, 0, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0, 0)
 	if errno != 0 {

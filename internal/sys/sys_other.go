@@ -16,6 +16,15 @@ func recvmsg(fd int, b, oob []byte) (n, oobn, flags int, err error) {
 	return n, oobn, flags, err
 }
 
+func sendmsg(fd int, b, oob []byte) (int, error) {
+	return unix.SendmsgN(fd, b, oob, nil, unix.MSG_NOSIGNAL)
+}
+
+func someWait(listener int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}, 0)
+	return n > 0 || err != nil
+}
+
 func socketpair() (a, b int, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

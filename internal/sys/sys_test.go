@@ -263,17 +263,60 @@ func TestSendAndRecvAllocateNothing(t *testing.T) {
 	}
 }
 
-func TestAcceptAllocatesNothing(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func TestWaitingTellsWhetherAcceptGivesSomething(t *testing.T) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"} {
+		l, fd := listenRaw(t, network, address)
+		if Waiting(fd) {
+			t.Errorf("%s: something waits before anybody came", network)
+		}
+		for range 2 {
+			c, err := net.Dial(network, l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+		}
+		for n := 2; n > 0; n-- {
+			if !Waiting(fd) {
+				t.Errorf("%s: nothing waits, but %d have come", network, n)
+			}
+			c, err := Accept(fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			Close(c)
+		}
+		if _, err := Accept(fd); Waiting(fd) || err != unix.EAGAIN {
+			t.Errorf("%s: something waits after all were accepted: %v", network, err)
+		}
+	}
+	_, fd := listenRaw(t, "tcp", "127.0.0.1:0")
+	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
+		t.Fatal(err)
+	}
+	if !Waiting(fd) {
+		t.Error("nothing waits on a socket that was shut down, whose accept fails")
+	}
+}
+
+// listenRaw gives a listener, and a descriptor of it.
+func listenRaw(t *testing.T, network, address string) (net.Listener, int) {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	fd, err := DupFile(l.(syscall.Conn))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer Close(fd)
+	t.Cleanup(func() { Close(fd) })
+	return l, fd
+}
+
+func TestAcceptAllocatesNothing(t *testing.T) {
+	l, fd := listenRaw(t, "tcp", "127.0.0.1:0")
 	const times = 50
 	for range times + 1 { // as AllocsPerRun
 		c, err := net.Dial("tcp", l.Addr().String())
@@ -283,6 +326,7 @@ func TestAcceptAllocatesNothing(t *testing.T) {
 		defer c.Close()
 	}
 	n := testing.AllocsPerRun(times, func() {
+		Waiting(fd)
 		fd, err := Accept(fd)
 		if err != nil {
 			t.Fatal(err)
