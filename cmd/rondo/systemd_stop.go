@@ -16,7 +16,7 @@ import (
 )
 
 func newSystemdStop() *cobra.Command {
-	c := systemdCommand{patience: 1500 * time.Millisecond}
+	c := systemdCommand{patience: 5 * time.Second} // far more than an upgrade takes on a busy machine
 	cmd := &cobra.Command{
 		Use:   "systemd-stop [--user] NAME",
 		Short: "Be the ExecStop= of a service",
@@ -69,7 +69,7 @@ func (c *systemdCommand) leaveOrDrain(ctx context.Context, pid int) error {
 			return err // to ask it for anything else would be in vain
 		}
 	}
-	c.drain(ctx, pid)
+	c.drain(ctx, pid, main)
 	return err
 }
 
@@ -80,9 +80,13 @@ func insteadOf(what string, why error) error {
 
 // drain tells the master to drain. SIGTERM follows in any case, which a master that is
 // being upgraded does not hear: one that was cut off by its upgrade is told again.
-func (c *systemdCommand) drain(ctx context.Context, pid int) {
+func (c *systemdCommand) drain(ctx context.Context, pid int, main *sys.Handle) {
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
+	go func() { // ends with ctx
+		defer cancel()
+		main.Wait(ctx)
+	}()
 	for {
 		m, err := c.master(ctx, pid)
 		if err != nil {

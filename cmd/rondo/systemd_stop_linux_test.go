@@ -162,6 +162,31 @@ func TestAMasterThatDoesNotLeaveIsTold(t *testing.T) {
 	}
 }
 
+func TestAStopWaitsNoLongerThanTheMasterLives(t *testing.T) {
+	t.Setenv("RUNTIME_DIRECTORY", t.TempDir()) // where no master answers
+	silent := exec.Command("sleep", "infinity")
+	if err := silent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Wait()
+	defer silent.Process.Kill()
+	asked := make(chan struct{})
+	c := systemdCommand{name: "app", patience: time.Hour}
+	c.plan = func(context.Context) (plan, error) { close(asked); return planned("stop"), nil }
+	done := make(chan error, 1)
+	go func() { done <- c.leaveOrDrain(t.Context(), silent.Process.Pid) }()
+	<-asked
+	silent.Process.Kill()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("it still asks a master that has ended")
+	}
+}
+
 func TestCommandsOfSystemdAreForSystemd(t *testing.T) {
 	h := newHome(t)
 	h.fails(exitUsage, "systemd-stop is for systemd, which runs it for app.service: systemctl restart app.service", "systemd-stop", "app")
