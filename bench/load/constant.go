@@ -25,6 +25,8 @@ type Constant struct {
 type Answers struct {
 	latencies []time.Duration // sorted; from when it was to be sent to the end of the answer
 	late      []time.Duration // sorted; how long after their time requests were sent
+	Took      time.Duration
+	Worst     time.Duration // of all requests, also of those that failed
 	Failed    int
 	Failure   string // the first one
 }
@@ -67,12 +69,11 @@ func (l Constant) Run(ctx context.Context, addresses ...string) (Answers, error)
 // address reach together: a closed loop of 64. Rate is not used.
 func (l Constant) Fastest(ctx context.Context, address string) (float64, error) {
 	l.Rate = 0
-	began := time.Now()
 	got, err := l.attack(ctx, []string{address}, vegeta.Workers(64), vegeta.MaxWorkers(64))
 	if err := errors.Join(err, got.Whole()); err != nil {
 		return 0, err
 	}
-	return float64(got.Count()) / time.Since(began).Seconds(), nil
+	return float64(got.Count()) / got.Took.Seconds(), nil
 }
 
 // attack is without a pace if the rate is 0.
@@ -94,15 +95,17 @@ func (l Constant) attack(ctx context.Context, addresses []string, more ...func(*
 		due := time.Duration(r.Seq) * time.Second / time.Duration(max(1, l.Rate))
 		late := max(0, r.Timestamp.Sub(began)-due)
 		got.late = append(got.late, late)
+		if l.Rate > 0 { // counted from when it was to be sent: it waited, too
+			r.Latency += late
+		}
+		got.Worst = max(got.Worst, r.Latency)
 		if r.Error != "" {
 			got.fail(r.Error)
 			continue
 		}
-		if l.Rate > 0 { // counted from when it was to be sent: it waited, too
-			r.Latency += late
-		}
 		got.latencies = append(got.latencies, r.Latency)
 	}
+	got.Took = time.Since(began)
 	slices.Sort(got.latencies)
 	slices.Sort(got.late)
 	if l.For > 0 && ctx.Err() != nil {

@@ -31,6 +31,7 @@ type Closed struct {
 type Closings struct {
 	Requests int
 	Took     time.Duration
+	CPU      time.Duration // of the client
 }
 
 // Rate is in requests per second.
@@ -77,11 +78,14 @@ func (l Closed) Run(ctx context.Context, address string) (Closings, error) {
 	if l.Connections == PerRequest {
 		args = append(args, "-H", closeHeader)
 	}
-	out, err := interrupted(ctx, l.For, exec.Command("wrk", append(args, "http://"+address+"/")...))
+	wrk := exec.Command("wrk", append(args, "http://"+address+"/")...)
+	out, err := interrupted(ctx, l.For, wrk)
 	if err != nil {
 		return Closings{}, err
 	}
-	return parseWrk(out)
+	got, err := parseWrk(out)
+	got.CPU = wrk.ProcessState.UserTime() + wrk.ProcessState.SystemTime()
+	return got, err
 }
 
 // interrupted runs a program until so long after it began to expect an interrupt, and
@@ -147,5 +151,5 @@ func parseWrk(out []byte) (Closings, error) {
 	if w.DurationUS == 0 {
 		return Closings{}, fmt.Errorf("wrk ran for no time: %q", out)
 	}
-	return Closings{w.Requests, time.Duration(w.DurationUS) * time.Microsecond}, nil
+	return Closings{Requests: w.Requests, Took: time.Duration(w.DurationUS) * time.Microsecond}, nil
 }

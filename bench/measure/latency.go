@@ -27,9 +27,11 @@ func latency() Measure {
 func latencyLight() Measure {
 	return Measure{
 		Name: "latency-light", Title: "Latency at a tenth of the load, a connection per request",
-		About:    "The same at a tenth of what the Go app takes alone, where the client and the app leave the processors idle most of the time.",
-		Metrics:  latencyMetrics,
-		Subjects: each([]side.Side{goAlone, goRondo, masterAs(side.Other), goBatch}, atLoad(tenth, load.PerRequest)),
+		About:   "The same at a tenth of what the Go app takes alone, where the client and the app leave the processors idle most of the time.",
+		Metrics: latencyMetrics,
+		Subjects: each([]side.Side{
+			goAlone, goRondo, masterAs(side.Other), goBatch, side.HAProxy(), nodeAlone, nodeRondo, clusterRR,
+		}, atLoad(tenth, load.PerRequest)),
 	}
 }
 
@@ -72,14 +74,13 @@ func atLoad(part float64, c load.Connections) func(context.Context, *Bench, *sid
 		if _, err := (load.Constant{Connections: c, Rate: rate, For: b.Plan.Warm}).Run(ctx, r.Address()); err != nil {
 			return nil, err
 		}
-		long := 2 * b.Plan.Run
-		got, err := load.Constant{Connections: c, Rate: rate, For: long}.Run(ctx, r.Address())
+		got, err := load.Constant{Connections: c, Rate: rate, For: 2 * b.Plan.Run}.Run(ctx, r.Address())
 		if err := errors.Join(err, got.Whole()); err != nil {
 			return nil, err
 		}
 		return Values{
 			"p50": micro(got.Quantile(0.5)), "p99": micro(got.Quantile(0.99)), "p999": micro(got.Quantile(0.999)),
-			"rate": float64(got.Count()) / long.Seconds(), "late": micro(got.Late(0.99)),
+			"rate": float64(got.Count()) / got.Took.Seconds(), "late": micro(got.Late(0.99)),
 		}, nil
 	}
 }

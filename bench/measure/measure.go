@@ -24,7 +24,7 @@ var (
 	// Full is what the published figures come from.
 	Full = Plan{Rounds: 15, Warm: 500 * time.Millisecond, Run: time.Second}
 	// Quick shows in two minutes that all works, and the rough figures.
-	Quick = Plan{Quick: true, Rounds: 3, Warm: 100 * time.Millisecond, Run: 300 * time.Millisecond}
+	Quick = Plan{Quick: true, Rounds: 2, Warm: 100 * time.Millisecond, Run: 300 * time.Millisecond}
 )
 
 // pick gives one of two values.

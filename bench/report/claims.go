@@ -14,6 +14,11 @@ func vs(title, measure, subject, base string) claim {
 	return claim{title: title, how: ratio, measure: measure, metric: "rate", subject: subject, base: base}
 }
 
+// cost is a ratio of CPU time per request, where the client has processors of its own.
+func cost(title, subject, base string) claim {
+	return claim{title: title, how: ratio, measure: "apart", metric: "cpu", subject: subject, base: base}
+}
+
 func (c claim) from(target float64) claim {
 	c.bound, c.target = atLeast, target
 	return c
@@ -35,6 +40,7 @@ func goClaims() []claim {
 		vs("the same, both under SCHED_BATCH", "per-request", "go-rondo-2-unit-batch", "go-batch"),
 		vs("the same, vs alone with SCHED_BATCH and the share of GOMAXPROCS", "per-request", "go-rondo-2", "go-batch-share"),
 		vs("the same, vs alone with SCHED_BATCH", "per-request", "go-rondo-2", "go-batch"),
+		cost("CPU time for each, the client apart, vs alone", "go-rondo-2", "go"),
 		vs("Go, kept connections, vs alone", "kept", "go-rondo-2", "go").from(0.99),
 		vs("the same, 1 worker", "kept", "go-rondo-1", "go"),
 		vs("Go, a connection per request, vs HAProxy in front", "per-request", "go-rondo-2", "go-haproxy").from(1.5),
@@ -43,6 +49,9 @@ func goClaims() []claim {
 		vs("the same, the client on processors of its own", "apart", "go-rondo-2", "go-nginx"),
 		vs("Go, a connection per request, vs socket-proxyd in front", "per-request", "go-rondo-2", "go-socket-proxyd").from(2.4),
 		vs("the same, the client on processors of its own", "apart", "go-rondo-2", "go-socket-proxyd"),
+		cost("CPU time for each, the client apart, vs HAProxy in front", "go-rondo-2", "go-haproxy"),
+		cost("the same, vs nginx in front", "go-rondo-2", "go-nginx"),
+		cost("the same, vs socket-proxyd in front", "go-rondo-2", "go-socket-proxyd"),
 		vs("Go, kept connections, vs HAProxy in front", "kept", "go-rondo-2", "go-haproxy").from(1.4),
 		vs("the same, vs nginx in front", "kept", "go-rondo-2", "go-nginx").from(1.7),
 		vs("the same, vs socket-proxyd in front", "kept", "go-rondo-2", "go-socket-proxyd").from(3),
@@ -55,6 +64,7 @@ func nodeClaims() []claim {
 		vs("the same, vs its cluster (none)", "per-request", "node-rondo-2", "node-cluster-none").from(0.95),
 		vs("the same, vs pm2", "per-request", "node-rondo-2", "node-pm2").from(1.7),
 		vs("the same, vs alone (one process)", "per-request", "node-rondo-2", "node"),
+		cost("CPU time for each, the client apart, vs its cluster (rr)", "node-rondo-2", "node-cluster-rr"),
 		vs("Node, kept connections, vs its cluster (rr)", "kept", "node-rondo-2", "node-cluster-rr").from(1),
 		vs("the same, vs pm2", "kept", "node-rondo-2", "node-pm2"),
 		vs("the same, vs alone (one process)", "kept", "node-rondo-2", "node"),
@@ -95,6 +105,8 @@ func masterClaims() []claim {
 	return append(list,
 		claim{title: "latency added at a tenth of the load, p50", how: difference, measure: "latency-light", metric: "p50", subject: "go-rondo-2", base: "go"},
 		claim{title: "the same, p99", how: difference, measure: "latency-light", metric: "p99", subject: "go-rondo-2", base: "go"},
+		claim{title: "the same, Node, p50", how: difference, measure: "latency-light", metric: "p50", subject: "node-rondo-2", base: "node"},
+		claim{title: "the same, Node's cluster (rr), p50", how: difference, measure: "latency-light", metric: "p50", subject: "node-cluster-rr", base: "node"},
 		claim{title: "latency added on kept connections, p99", how: difference, measure: "latency-kept", metric: "p99", subject: "go-rondo-2", base: "go"},
 		claim{title: "wake-ups of the idle master", how: value, measure: "idle", metric: "wakeups", subject: "go-rondo-2", bound: atMost, target: 1},
 	)

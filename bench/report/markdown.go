@@ -93,13 +93,17 @@ func (f finding) want() string {
 }
 
 func (f finding) verdict() string {
+	verdict := "**missed**"
 	switch {
 	case f.bound == none:
 		return ""
 	case f.met():
-		return "met"
+		verdict = "met"
 	}
-	return "**missed**"
+	if f.low == 0 && f.summary.Low < f.target && f.target < f.summary.High {
+		verdict += ", within the interval"
+	}
+	return verdict
 }
 
 func (t *text) measure(run *result.Run, m result.Measure) {
