@@ -335,7 +335,6 @@ func (r *rogue) floodUnread() {
 	r.await(func(h heard) bool { return h.conns > 0 })
 	r.out.Lock()
 	defer r.out.Unlock()
-	unix.SetNonblock(channelFD, true)
 	line := []byte(cluster + `"act":"queryServer","fd":99,"data":"` + strings.Repeat("x", 1000) + `","seq":1}` + "\n")
 	rest := line
 	for last := time.Now(); time.Since(last) < 300*time.Millisecond; {
@@ -348,7 +347,6 @@ func (r *rogue) floodUnread() {
 			rest = line
 		}
 	}
-	unix.SetNonblock(channelFD, false)
 	r.tell("did")
 	r.write(rest, nil)
 }

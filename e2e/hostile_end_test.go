@@ -55,12 +55,12 @@ func floodingWorker() int {
 	if os.Getenv("TEST_FLOOD") == "" {
 		return goWorker()
 	}
-	unix.SetNonblock(channelFD, false)
 	null, _ := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	line := []byte(cluster + `"act":"queryServer","fd":99,"seq":1}` + "\n")
 	for {
+		awaitChannel(unix.POLLOUT)
 		sys.Send(channelFD, []byte("{\n"), []int{null, null})
-		if _, err := sys.Send(channelFD, bytes.Repeat(line, 100), nil); err != nil && err != unix.EINTR {
+		if _, err := sys.Send(channelFD, bytes.Repeat(line, 100), nil); err != nil && err != unix.EAGAIN {
 			return 1
 		}
 	}

@@ -66,7 +66,6 @@ func hostileWorker() int {
 	if !ok {
 		return goWorker()
 	}
-	unix.SetNonblock(channelFD, false) // a rogue waits where it writes
 	unix.CloseOnExec(channelFD)
 	go r.read() // ends with the process
 	r.online(b.batch)
@@ -106,6 +105,10 @@ func (r *rogue) say(b []byte, fds ...int) error {
 func (r *rogue) write(b []byte, fds []int) error {
 	for len(b) > 0 {
 		n, err := sys.Send(channelFD, b, fds)
+		if err == unix.EAGAIN {
+			awaitChannel(unix.POLLOUT)
+			continue
+		}
 		if err == unix.ETOOMANYREFS { // too many under way: the master has them before long
 			continue
 		}
@@ -115,6 +118,11 @@ func (r *rogue) write(b []byte, fds []int) error {
 		b, fds = b[n:], nil
 	}
 	return nil
+}
+
+// awaitChannel returns when the channel can be read or written, or has ended.
+func awaitChannel(events int16) {
+	unix.Poll([]unix.PollFd{{Fd: channelFD, Events: events}}, -1)
 }
 
 // tells writes what line makes of the next seq.
@@ -181,8 +189,12 @@ func (r *rogue) read() {
 	lines := wire.NewReader(1 << 20)
 	var rights []int
 	for {
+		awaitChannel(unix.POLLIN)
 		n, fds, _, err := sys.Recv(channelFD, lines.Space(), rights)
-		if rights = fds; err != nil || n == 0 {
+		if rights = fds; err == unix.EAGAIN {
+			continue
+		}
+		if err != nil || n == 0 {
 			return
 		}
 		lines.Add(n)
@@ -288,6 +300,7 @@ func (l *one) Addr() net.Addr { return &net.TCPAddr{} }
 func orphanWorker() int {
 	go func() { // ends with the channel, at the latest with the process
 		for {
+			awaitChannel(unix.POLLOUT)
 			if _, err := sys.Send(channelFD, []byte("left behind\n"), nil); err != nil && err != syscall.EAGAIN {
 				return
 			}

@@ -71,8 +71,8 @@ func Inode(fd int) (uint64, error) {
 func Close(fd int) { unix.Close(fd) }
 
 // Send writes b and passes fds on its first byte, in one sendmsg. It returns how
-// much of b was taken; the descriptors went along when that is more than 0. It
-// allocates nothing.
+// much of b was taken; the descriptors went along when that is more than 0. The error
+// is EAGAIN where it would have to wait. It allocates nothing.
 func Send(fd int, b []byte, fds []int) (int, error) {
 	if len(fds) == 0 {
 		return sendAll(fd, b, nil)
@@ -111,9 +111,10 @@ func (r *rightsBuffer) bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(r)), unsafe.Sizeof(*r))
 }
 
-// Recv reads into b and appends the descriptors that came along to fds. n 0 with
-// no error is the end of the stream. truncated says that some descriptors were
-// lost on the way in (this process has too many open). It allocates nothing.
+// Recv reads into b and appends the descriptors that came along to fds. n 0 with no
+// error is the end of the stream; the error is EAGAIN when nothing has come. truncated
+// says that some descriptors were lost on the way in (this process has too many open).
+// It allocates nothing.
 func Recv(fd int, b []byte, fds []int) (n int, got []int, truncated bool, err error) {
 	var buf rightsBuffer
 	var oobn, flags int
