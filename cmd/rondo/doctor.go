@@ -13,10 +13,11 @@ import (
 func newDoctor() *cobra.Command {
 	var m machine
 	cmd := &cobra.Command{
-		Use:     "doctor [NAME...]",
-		Short:   "Say what is wrong with installed apps, and the command that mends it",
-		Long:    "Doctor changes nothing. It exits 0 when nothing is wrong, and 1 otherwise. Run it as root to have all looked at.",
-		Example: "sudo rondo doctor app",
+		Use:               "doctor [NAME...]",
+		Short:             "Say what is wrong with installed apps, and the command that mends it",
+		Long:              "Doctor changes nothing. It exits 0 when nothing is wrong, and 1 otherwise. Run it as root to have all looked at.",
+		Example:           "sudo rondo doctor app",
+		ValidArgsFunction: completeInstalled,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return m.withMachine(cmd, false, func(ctx context.Context) error {
 				return examine(ctx, m.Machine, names, cmd.OutOrStdout())

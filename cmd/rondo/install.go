@@ -40,7 +40,8 @@ func newInstall() *cobra.Command {
 			"Called again, it shows what differs and changes that alone: say all the flags each time,\n" +
 			"for RONDO_ variables do not count here. NAME.toml may be edited: a reload applies it.\n" +
 			"With --refresh it takes NAMEs, and brings the units of those apps, or of all, up to date.",
-		Example: "sudo rondo install --name app --listen 80=3000 -- node server.js",
+		Example:           "sudo rondo install --name app --listen 80=3000 -- node server.js",
+		ValidArgsFunction: completeInstall,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.out = cmd.OutOrStdout()
 			if refresh {

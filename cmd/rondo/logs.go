@@ -19,8 +19,9 @@ func newLogs() *cobra.Command {
 		Short: "Show what the master and its workers wrote to the journal",
 		Long: "Logs runs journalctl -u NAME.service or, with --user, journalctl --user-unit NAME.service.\n" +
 			"For one worker, by its slot: journalctl -t NAME/SLOT.",
-		Example: "rondo logs app",
-		Args:    usageArgs(cobra.ExactArgs(1), "a NAME"),
+		Example:           "rondo logs app",
+		Args:              usageArgs(cobra.ExactArgs(1), "a NAME"),
+		ValidArgsFunction: completeOneInstalled,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := settings.CheckName(args[0]); err != nil {
 				return usageError{fmt.Errorf("logs: %w", err)}

@@ -17,11 +17,12 @@ import (
 
 func newReload() *cobra.Command {
 	return &cobra.Command{
-		Use:     "reload [NAME]",
-		Short:   "Replace all workers by a new generation, and say how it went",
-		Long:    "Reload reads the settings and COMMAND again and replaces the workers one after the other.\nIt waits for the result: 0 means that every slot has a ready new worker, 1 that the old ones serve on.",
-		Example: "rondo reload app",
-		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		Use:               "reload [NAME]",
+		Short:             "Replace all workers by a new generation, and say how it went",
+		Long:              "Reload reads the settings and COMMAND again and replaces the workers one after the other.\nIt waits for the result: 0 means that every slot has a ready new worker, 1 that the old ones serve on.",
+		Example:           "rondo reload app",
+		Args:              usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		ValidArgsFunction: completeRunning,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return of(nameIn(args), reload(cmd, nameIn(args)))
 		},

@@ -12,10 +12,11 @@ import (
 
 func newScale() *cobra.Command {
 	return &cobra.Command{
-		Use:     "scale [NAME] WORKERS",
-		Short:   "Change the number of workers until the next restart",
-		Example: "rondo scale app 8",
-		Args:    usageArgs(cobra.RangeArgs(1, 2), "a NAME and a number of workers"),
+		Use:               "scale [NAME] WORKERS",
+		Short:             "Change the number of workers until the next restart",
+		Example:           "rondo scale app 8",
+		Args:              usageArgs(cobra.RangeArgs(1, 2), "a NAME and a number of workers"),
+		ValidArgsFunction: completeRunning,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			last := args[len(args)-1]
 			n, err := strconv.Atoi(last)

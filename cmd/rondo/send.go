@@ -18,8 +18,9 @@ func newSend() *cobra.Command {
 		Short: "Send the worker of a slot a message (process.on('message'))",
 		Long: "Send the worker of a slot a message: one JSON text, for process.on('message') of a Node program and\n" +
 			"Config.Message of a Go one. It returns when the worker has been sent it; rondo status lists the slots.",
-		Example: `rondo send app 0 '{"log": "debug"}'`,
-		Args:    usageArgs(cobra.RangeArgs(2, 3), "a NAME, a slot and a message in JSON"),
+		Example:           `rondo send app 0 '{"log": "debug"}'`,
+		Args:              usageArgs(cobra.RangeArgs(2, 3), "a NAME, a slot and a message in JSON"),
+		ValidArgsFunction: completeRunning,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, slotText, message := args[:len(args)-2], args[len(args)-2], json.RawMessage(args[len(args)-1])
 			slot, err := strconv.Atoi(slotText)

@@ -23,10 +23,11 @@ const watchEvery = time.Second
 func newStatus() *cobra.Command {
 	asJSON, watch := false, false
 	cmd := &cobra.Command{
-		Use:     "status [NAME]",
-		Short:   "Show the listeners and workers",
-		Example: "rondo status app",
-		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		Use:               "status [NAME]",
+		Short:             "Show the listeners and workers",
+		Example:           "rondo status app",
+		Args:              usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		ValidArgsFunction: completeRunning,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := control.Find(cmd.Context(), nameIn(args))
 			if err != nil && !asJSON && !watch {

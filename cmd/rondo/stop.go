@@ -10,11 +10,12 @@ import (
 
 func newStop() *cobra.Command {
 	return &cobra.Command{
-		Use:     "stop [NAME]",
-		Short:   "Have a master drain its workers and exit, as SIGTERM does",
-		Long:    "Stop returns when the drain has begun. A service manager may start the service again:\nuse systemctl stop for one of systemd's.",
-		Example: "rondo stop app",
-		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		Use:               "stop [NAME]",
+		Short:             "Have a master drain its workers and exit, as SIGTERM does",
+		Long:              "Stop returns when the drain has begun. A service manager may start the service again:\nuse systemctl stop for one of systemd's.",
+		Example:           "rondo stop app",
+		Args:              usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		ValidArgsFunction: completeRunning,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := control.Find(cmd.Context(), nameIn(args))
 			if err != nil {

@@ -19,8 +19,9 @@ func newUninstall() *cobra.Command {
 		Short: "Stop an app and remove what install made for it",
 		Long: "Uninstall closes the sockets, lets the service finish what it holds, and removes the units, NAME.toml\n" +
 			"and an account that install made. Drop-ins and other files of yours stay, and are named.",
-		Example: "sudo rondo uninstall app",
-		Args:    usageArgs(cobra.ExactArgs(1), "a NAME"),
+		Example:           "sudo rondo uninstall app",
+		Args:              usageArgs(cobra.ExactArgs(1), "a NAME"),
+		ValidArgsFunction: completeOneInstalled,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return m.withMachine(cmd, true, func(ctx context.Context) error {
 				if err := drains(ctx, m.Machine, args[0], cmd.OutOrStdout()); err != nil {

@@ -102,8 +102,9 @@ func newVerify() *cobra.Command {
 		Short: "Say whether files are as rondo wrote them, and would write them now",
 		Long: "Verify takes the NAME of an app that is installed, or a FILE with a slash in it. It exits 0 when all\n" +
 			"are as rondo wrote them, and 1 otherwise.",
-		Example: "rondo units verify app",
-		Args:    usageArgs(cobra.MinimumNArgs(1), "a NAME or FILE"),
+		Example:           "rondo units verify app",
+		Args:              usageArgs(cobra.MinimumNArgs(1), "a NAME or FILE"),
+		ValidArgsFunction: completeVerify,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := m.open(); err != nil {
 				return err

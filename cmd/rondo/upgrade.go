@@ -16,26 +16,43 @@ import (
 )
 
 func newUpgrade() *cobra.Command {
-	all := false
+	all, within := false, time.Duration(0)
 	cmd := &cobra.Command{
 		Use:   "upgrade [NAME]",
 		Short: "Replace the master by the rondo that is installed now, under its workers",
 		Long: "Upgrade has the master's program replaced by the one that is installed now, as after an update of the\n" +
 			"package. The process, its workers and their connections stay. If the new one cannot serve, the old one\n" +
 			"serves on, and the exit code is 1. To replace the workers, reload.",
-		Example: "rondo upgrade app\nrondo upgrade --all",
-		Args:    usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		Example:           "rondo upgrade app\nrondo upgrade --all --within 60s",
+		Args:              usageArgs(cobra.MaximumNArgs(1), "one NAME"),
+		ValidArgsFunction: completeRunning,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
 				return usageError{errors.New("upgrade: give a NAME or --all")}
 			}
-			masters, err := toUpgrade(cmd.Context(), nameIn(args), all)
+			ctx := cmd.Context()
+			if within < 0 {
+				return usageError{fmt.Errorf("--within: %v is less than nothing", within)}
+			}
+			if within > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %v", within))
+				defer cancel()
+			}
+			masters, err := toUpgrade(ctx, nameIn(args), all)
 			if err != nil {
 				return err
 			}
+			if len(masters) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "no rondo is running")
+			}
 			var failed []error
 			for _, c := range masters {
-				said, err := upgrade(cmd.Context(), c)
+				if ctx.Err() != nil {
+					failed = append(failed, fmt.Errorf("%s: not upgraded: %w; the rondo that it runs serves on", c.Path(), context.Cause(ctx)))
+					continue
+				}
+				said, err := upgrade(ctx, c)
 				if err != nil {
 					failed = append(failed, err)
 					continue
@@ -46,6 +63,7 @@ func newUpgrade() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every rondo that may be asked")
+	cmd.Flags().DurationVar(&within, "within", 0, "`TIME` for all of them; those that it does not reach serve on as they are")
 	return cmd
 }
 
@@ -85,6 +103,7 @@ const (
 // upgrade replaces one master and says how that went. The old one ends before it could
 // tell; the one that serves then does.
 func upgrade(ctx context.Context, c *control.Caller) (string, error) {
+	whole := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, upgradePatience, fmt.Errorf("not in %v", upgradePatience))
 	defer cancel()
 	var before, after status
@@ -103,6 +122,8 @@ func upgrade(ctx context.Context, c *control.Caller) (string, error) {
 		after = status{}
 		err := c.Status(ctx, &after)
 		switch {
+		case whole.Err() != nil:
+			return "", fmt.Errorf("%s: how its upgrade went is not known: %w; rondo status %s tells", before.Name, context.Cause(whole), before.Name)
 		case ctx.Err() != nil:
 			return "", fmt.Errorf("upgrade of %s: the program that took over does not answer: put version %s back in its place, and restart the service; "+
 				"journalctl -u %s.service shows what it said: %w", before.Name, before.Version, before.Name, errors.Join(context.Cause(ctx), asked, err))

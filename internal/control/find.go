@@ -170,19 +170,27 @@ func ambiguous(name string, found []string) error {
 	return fmt.Errorf("more than one rondo is running: say which: %s", strings.Join(names, ", "))
 }
 
-// FindAll returns every running master that this user may give orders to. None is an
-// error.
+// FindAll returns every running master that this user may give orders to. The error
+// is of one that is another user's, where there is no other one.
 func FindAll() ([]*Caller, error) {
-	found, looked, err := search("*")
-	if len(found) == 0 && err != nil {
-		return nil, err
-	}
+	found, _, err := search("*")
 	if len(found) == 0 {
-		return nil, notRunning("", looked)
+		return nil, err
 	}
 	var all []*Caller
 	for _, path := range found {
 		all = append(all, At(path))
 	}
 	return all, nil
+}
+
+// Names are those of the masters that Find finds, sorted. It asks none of them.
+func Names() []string {
+	found, _, _ := search("*") // without those that are not this user's
+	var names []string
+	for _, path := range found {
+		names = append(names, filepath.Base(filepath.Dir(path)))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
