@@ -9,6 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 missing=""
 command -v curl >/dev/null || missing="$missing curl"
 command -v gcc >/dev/null || missing="$missing gcc libc6-dev" # the race detector is cgo
+command -v man >/dev/null || missing="$missing man-db"
 command -v npm >/dev/null || missing="$missing npm"
 command -v systemd-socket-activate >/dev/null || missing="$missing systemd"
 if [ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ]; then # nobody else can boot a machine

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,3 +30,6 @@ func newHelp(root *cobra.Command) *cobra.Command {
 func needsShell(*cobra.Command, []string) error {
 	return usageError{errors.New("completion: say for which shell: bash, zsh, fish or powershell")}
 }
+
+// pageName is that of the manual page of c.
+func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
