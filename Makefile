@@ -4,14 +4,16 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 GO      ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
-LDFLAGS := -X github.com/rondokit/rondo/master.Version=$(VERSION)
+# The tag of this very commit, v1.2.3 as 1.2.3; the commit itself is in what is built.
+VERSION ?= $(shell v=$$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null) && echo $${v\#v} || echo 0.0.0-dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -X github.com/rondokit/rondo/master.Version=$(VERSION) -X main.revision=$(COMMIT)
 FUZZ    ?= 20s
 
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test e2e soak fuzz deps clean bench bench-quick bench-build bench-deps bench-lint bench-test
+.PHONY: build run lint check test e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps bench-lint bench-test packaging-test
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -27,11 +29,11 @@ lint: bench-lint
 	$(GO) tool staticcheck ./...
 
 # The gate before each commit.
-check: deps lint bench-test
+check: deps lint bench-test packaging-test
 	$(GO) test -race -shuffle=on -short ./...
 
 # Everything, with the counts of a soak divided by ten.
-test: deps lint bench-test
+test: deps lint bench-test packaging-test
 	@echo "seed $(RONDO_SEED)"
 	$(GO) test -race -shuffle=on -timeout=40m ./...
 
@@ -53,17 +55,27 @@ fuzz:
 		done; \
 	done
 
+# What is published, into dist/.
+packages:
+	@VERSION='$(VERSION)' COMMIT='$(COMMIT)' TARGETS='$(TARGETS)' packaging/build.sh
+
 deps:
 	@e2e/deps.sh >/dev/null
 
-# bench/ is a module of its own, for Linux: charts and load generators are no dependency
-# of rondo.
+# bench/, for Linux, and packaging/ are modules of their own: charts, load generators and
+# what makes packages are no dependency of rondo.
 bench-lint:
 	GOOS=linux $(GO) -C bench vet ./...
+	$(GO) -C packaging vet ./...
+	cd packaging && $$(cd .. && $(GO) tool -n staticcheck) ./...
+	$(GO) vet -tags docs ./cmd/rondo
 	cd bench && GOOS=linux $$(cd .. && $(GO) tool -n staticcheck) ./...
 
 bench-test:
 	@test "$$(uname)" != Linux || $(GO) -C bench test -race -shuffle=on ./...
+
+packaging-test:
+	@test "$$(uname)" != Linux || $(GO) -C packaging test ./...
 
 bench-build: build
 	$(GO) build -C bench -o ../bin/rondo-bench .

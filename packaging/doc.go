@@ -1,0 +1,2 @@
+// Package packaging holds what makes the packages of rondo: make packages.
+package packaging
