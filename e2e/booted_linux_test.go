@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -50,6 +51,7 @@ func bootHost(t *testing.T, suite machine.Suite, bind map[string]string) *host {
 type host struct {
 	*machine.Machine
 	t     *testing.T
+	at    string      // where its rondo is; "" is /usr/local/bin/rondo
 	began *opened     // when it was started first
 	tls   *tls.Config // with which its app is asked; nil: without TLS
 }
@@ -115,7 +117,8 @@ func ledgerServer(t *testing.T, port string) string {
 
 // rondo runs the program in the app's directory.
 func (h *host) rondo(args ...string) (string, error) {
-	return h.RunIn(machine.Command{Args: append([]string{"/usr/local/bin/rondo"}, args...), Dir: "/srv/app"})
+	program := cmp.Or(h.at, "/usr/local/bin/rondo")
+	return h.RunIn(machine.Command{Args: append([]string{program}, args...), Dir: "/srv/app"})
 }
 
 // install installs the app with these flags before its command.

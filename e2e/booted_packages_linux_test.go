@@ -1,0 +1,162 @@
+//go:build linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rondokit/rondo/e2e/machine"
+)
+
+var dists sync.Map // of functions that give a directory, by version
+
+// dist gives the directory of the packages of a version, for this machine's processors.
+func dist(t *testing.T, version string) string {
+	t.Helper()
+	dir := filepath.Join(filepath.Dir(rondo(t)), "dist-"+version)
+	made, _ := dists.LoadOrStore(version, sync.OnceValue(func() error {
+		cmd := exec.Command("../packaging/build.sh")
+		cmd.Env = append(os.Environ(), "VERSION="+version, "COMMIT=0123456789abcdef", "SOURCE_DATE_EPOCH=1700000000", "TARGETS=linux/amd64", "DIST="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("packages of %s: %w: %s", version, err, out)
+		}
+		return nil
+	}))
+	if err := made.(func() error)(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// bring copies the deb of a version to the machine.
+func (h *host) bring(version string) string {
+	h.t.Helper()
+	name := "rondo_" + version + "_amd64.deb"
+	h.Copy(filepath.Join(dist(h.t, version), name), "/root/"+name)
+	return "/root/" + name
+}
+
+// apt runs apt-get, which must succeed, and gives what it says.
+func (h *host) apt(args ...string) string {
+	h.t.Helper()
+	return h.Must(append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--allow-downgrades"}, args...)...)
+}
+
+// files are all that a package, or an app, may leave.
+func (h *host) files() []string {
+	h.t.Helper()
+	out := h.Must("find", "/etc", "/usr", "/var", "/opt", "/srv", "/root", "/home",
+		"-path", "/var/log", "-prune", "-o", "-path", "/var/cache", "-prune", "-o", "-path", "/var/lib/systemd", "-prune", "-o",
+		"-path", "/var/lib/dpkg", "-prune", "-o", "-path", "/var/lib/apt", "-prune", "-o", "-print")
+	return strings.Split(strings.TrimSpace(out), "\n")
+}
+
+// onPackaged runs a test on machines that have no rondo.
+func onPackaged(t *testing.T, test func(t *testing.T, h *host)) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not checked on a booted systemd: -short")
+	}
+	exe := node(t, 20)
+	for _, suite := range machine.Suites() {
+		t.Run(string(suite), func(t *testing.T) {
+			m := machine.Boot(t, machine.Config{Suite: suite, Bind: map[string]string{"/usr/local/bin/node": exe}})
+			m.Must("mkdir", "-p", "/srv/app")
+			h := &host{Machine: m, t: t, at: "/usr/bin/rondo"}
+			test(t, h)
+			h.balanced()
+		})
+	}
+}
+
+func TestPackageUpgradesLoseNothing(t *testing.T) {
+	onPackaged(t, func(t *testing.T, h *host) {
+		one, two := h.bring("1.0.0"), h.bring("1.1.0")
+		h.apt("install", one)
+		s := h.survive()
+		install := func(deb, version string) {
+			t.Helper()
+			before := s.upgraded()
+			said := s.apt("install", deb)
+			if want := fmt.Sprintf("app: version %s serves, before %s, with the same 2 workers", version, before.Version); !strings.Contains(said, want) {
+				t.Errorf("apt install %s does not say %q: %s", deb, want, said)
+			}
+			s.sameMaster(before, version)
+		}
+		times := max(1, count(10))
+		for range times {
+			install(two, "1.1.0")
+			install(one, "1.0.0")
+		}
+		s.end(fmt.Sprintf("%d upgrades of the package and downgrades back", times))
+	})
+}
+
+func TestPackageUpgradesWhatIsIdleOrForbidden(t *testing.T) {
+	onPackaged(t, func(t *testing.T, h *host) {
+		one, two := h.bring("1.0.0"), h.bring("1.1.0")
+		h.apt("install", one)
+		h.program(surviving(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "2")
+		if said := h.apt("install", two); !strings.Contains(said, "no rondo is running") {
+			t.Errorf("an upgrade while only the socket is there says %s", said)
+		}
+		h.get("tcp", "127.0.0.1:8080")
+		before := h.upgraded()
+		if before.Version != "1.1.0" {
+			t.Errorf("the first connection starts version %s", before.Version)
+		}
+		h.WriteFile("/usr/sbin/policy-rc.d", 0o755, "#!/bin/sh\nexit 101\n")
+		if said := h.apt("install", one); !strings.Contains(said, "policy-rc.d forbids") {
+			t.Errorf("an upgrade under policy-rc.d says %s", said)
+		}
+		if now := h.upgraded(); now.Version != "1.1.0" || now.PID != before.PID {
+			t.Errorf("under policy-rc.d the master is %d of version %s, before %d of 1.1.0", now.PID, now.Version, before.PID)
+		}
+		if out, err := h.rondo("upgrade", "--all", "--within", "60s"); err != nil || !strings.Contains(out, "version 1.0.0 serves, before 1.1.0") {
+			t.Errorf("rondo upgrade --all = %q, %v", out, err)
+		}
+	})
+}
+
+func TestPackageLeavesNothing(t *testing.T) {
+	onPackaged(t, func(t *testing.T, h *host) {
+		deb := h.bring("1.0.0")
+		before := h.files()
+		h.apt("install", deb)
+		h.program(surviving(t, "3000"))
+		h.install("--listen", "8080=3000", "--workers", "2")
+		h.get("tcp", "127.0.0.1:8080")
+		said := h.apt("remove", "rondo")
+		if !strings.Contains(said, "app.service") {
+			t.Errorf("the removal does not name app.service: %s", said)
+		}
+		h.get("tcp", "127.0.0.1:8080") // it serves on
+		h.apt("install", deb)
+		if _, err := h.rondo("uninstall", "app"); err != nil {
+			t.Fatal(err)
+		}
+		h.apt("purge", "rondo")
+		h.Must("rm", "-r", "/srv/app")
+		h.Must("mkdir", "/srv/app")
+		if after := h.files(); !slices.Equal(before, after) {
+			for _, path := range after {
+				if !slices.Contains(before, path) {
+					t.Errorf("left: %s", path)
+				}
+			}
+			for _, path := range before {
+				if !slices.Contains(after, path) {
+					t.Errorf("gone: %s", path)
+				}
+			}
+		}
+	})
+}
