@@ -13,7 +13,7 @@ FUZZ    ?= 20s
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps bench-lint bench-test packaging-test
+.PHONY: build run lint check test e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-test
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -22,7 +22,7 @@ run: build
 	bin/rondo demo
 
 # Format, vet for both platforms, staticcheck.
-lint: bench-lint
+lint: modules-lint
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	GOOS=linux $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
@@ -45,6 +45,7 @@ e2e: deps
 # Everything, with the counts in full.
 soak: deps
 	@echo "seed $(RONDO_SEED)"
+	RONDO_SOAK=1 $(GO) -C packaging test -count=1 .
 	RONDO_SOAK=1 $(GO) test -race -shuffle=on -count=1 -timeout=60m -v ./e2e | grep -E '^(e2e:|---|\s+---|FAIL|ok|panic)|_test.go:'
 
 # Each fuzz test for FUZZ.
@@ -64,7 +65,7 @@ deps:
 
 # bench/, for Linux, and packaging/ are modules of their own: charts, load generators and
 # what makes packages are no dependency of rondo.
-bench-lint:
+modules-lint:
 	GOOS=linux $(GO) -C bench vet ./...
 	$(GO) -C packaging vet ./...
 	cd packaging && $$(cd .. && $(GO) tool -n staticcheck) ./...

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -24,13 +23,19 @@ import (
 // onBooted runs a test on a machine of each supported systemd.
 func onBooted(t *testing.T, test func(t *testing.T, h *host)) {
 	t.Helper()
+	onHosts(t, bootHost, test)
+}
+
+// onHosts runs a test on a machine of each suite, as boot makes it, with Node.
+func onHosts(t *testing.T, boot func(*testing.T, machine.Suite, map[string]string) *host, test func(t *testing.T, h *host)) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("not checked on a booted systemd: -short")
 	}
 	exe := node(t, 20)
 	for _, suite := range machine.Suites() {
 		t.Run(string(suite), func(t *testing.T) {
-			h := bootHost(t, suite, map[string]string{"/usr/local/bin/node": exe})
+			h := boot(t, suite, map[string]string{"/usr/local/bin/node": exe})
 			test(t, h)
 			h.balanced()
 		})
@@ -41,17 +46,25 @@ func onBooted(t *testing.T, test func(t *testing.T, h *host)) {
 func bootHost(t *testing.T, suite machine.Suite, bind map[string]string) *host {
 	t.Helper()
 	program := rondo(t)
+	h := bootBare(t, suite, bind)
+	h.at = "/usr/local/bin/rondo"
+	h.Copy(program, h.at)
+	return h
+}
+
+// bootBare boots one without rondo, which is to come where packages have it.
+func bootBare(t *testing.T, suite machine.Suite, bind map[string]string) *host {
+	t.Helper()
 	m := machine.Boot(t, machine.Config{Suite: suite, Bind: bind})
-	m.Copy(program, "/usr/local/bin/rondo")
 	m.Must("mkdir", "-p", "/srv/app")
-	return &host{Machine: m, t: t}
+	return &host{Machine: m, t: t, at: "/usr/bin/rondo"}
 }
 
 // host is a booted machine with rondo and Node on it.
 type host struct {
 	*machine.Machine
 	t     *testing.T
-	at    string      // where its rondo is; "" is /usr/local/bin/rondo
+	at    string      // where its rondo is
 	began *opened     // when it was started first
 	tls   *tls.Config // with which its app is asked; nil: without TLS
 }
@@ -117,8 +130,7 @@ func ledgerServer(t *testing.T, port string) string {
 
 // rondo runs the program in the app's directory.
 func (h *host) rondo(args ...string) (string, error) {
-	program := cmp.Or(h.at, "/usr/local/bin/rondo")
-	return h.RunIn(machine.Command{Args: append([]string{program}, args...), Dir: "/srv/app"})
+	return h.RunIn(machine.Command{Args: append([]string{h.at}, args...), Dir: "/srv/app"})
 }
 
 // install installs the app with these flags before its command.

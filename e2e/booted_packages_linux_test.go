@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/rondokit/rondo/e2e/machine"
 )
 
 var dists sync.Map // of functions that give a directory, by version
@@ -61,19 +59,7 @@ func (h *host) files() []string {
 // onPackaged runs a test on machines that have no rondo.
 func onPackaged(t *testing.T, test func(t *testing.T, h *host)) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("not checked on a booted systemd: -short")
-	}
-	exe := node(t, 20)
-	for _, suite := range machine.Suites() {
-		t.Run(string(suite), func(t *testing.T) {
-			m := machine.Boot(t, machine.Config{Suite: suite, Bind: map[string]string{"/usr/local/bin/node": exe}})
-			m.Must("mkdir", "-p", "/srv/app")
-			h := &host{Machine: m, t: t, at: "/usr/bin/rondo"}
-			test(t, h)
-			h.balanced()
-		})
-	}
+	onHosts(t, bootBare, test)
 }
 
 func TestPackageUpgradesLoseNothing(t *testing.T) {
@@ -157,6 +143,28 @@ func TestPackageLeavesNothing(t *testing.T) {
 					t.Errorf("gone: %s", path)
 				}
 			}
+		}
+	})
+}
+
+// TestPurgeTakesWhatInstallWrote purges under an app that is installed: one that is up
+// keeps its files and serves on, one that is not goes with the package.
+func TestPurgeTakesWhatInstallWrote(t *testing.T) {
+	onPackaged(t, func(t *testing.T, h *host) {
+		deb := h.bring("1.0.0")
+		h.program(surviving(t, "3000"))
+		h.apt("install", deb)
+		h.install("--listen", "8080=3000")
+		h.get("tcp", "127.0.0.1:8080")
+		if said := h.apt("purge", "rondo"); !strings.Contains(said, "app is up, so its files stay") {
+			t.Errorf("a purge under an app that is up says %s", said)
+		}
+		h.get("tcp", "127.0.0.1:8080")
+		h.apt("install", deb)
+		h.Must("systemctl", "stop", "app.socket", "app.service")
+		h.apt("purge", "rondo")
+		if left, _ := h.Run("find", "/etc", "-name", "*app.socket", "-o", "-name", "*app.service", "-o", "-name", "*app.toml", "-o", "-name", "rondo*"); left != "" {
+			t.Errorf("left: %s", left)
 		}
 	})
 }

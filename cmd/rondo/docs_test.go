@@ -50,6 +50,24 @@ func TestDocumentsNameFlagsThatThereAre(t *testing.T) {
 	}
 }
 
+func TestExampleOfTheSettingsIsOne(t *testing.T) {
+	text, err := os.ReadFile("../../docs/rondo.toml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "# EXAMPLE\n")
+	example, _, found := strings.Cut(rest, "# KEYS\n")
+	if !found {
+		t.Fatal("there is no example before the keys")
+	}
+	h := newHome(t)
+	example = strings.NewReplacer("\n    ", "\n", "/srv/app", h.dir, "/usr/bin/node", "/bin/sh").Replace(example)
+	r := h.rondo("run", "--check", "--config", h.file("app.toml", example, 0o644))
+	if want := "app: ok: 2 x /bin/sh server.js on 80=3000\n"; r.code != 0 || r.stdout != want {
+		t.Errorf("rondo run --check of the example = %d %q %q, want %q", r.code, r.stdout, r.stderr, want)
+	}
+}
+
 // TestManualPagesTellAllThereIs builds them, and has man read them.
 func TestManualPagesTellAllThereIs(t *testing.T) {
 	out := t.TempDir()

@@ -159,11 +159,7 @@ func ambiguous(name string, found []string) error {
 	if name != "" {
 		return fmt.Errorf("more than one rondo %q is running: give the socket for the name: %s", name, strings.Join(found, ", "))
 	}
-	names := make([]string, len(found))
-	for i, path := range found {
-		names[i] = filepath.Base(filepath.Dir(path))
-	}
-	slices.Sort(names)
+	names := namesOf(found)
 	if len(slices.Compact(slices.Clone(names))) < len(names) {
 		names = found
 	}
@@ -187,10 +183,15 @@ func FindAll() ([]*Caller, error) {
 // Names are those of the masters that Find finds, sorted. It asks none of them.
 func Names() []string {
 	found, _, _ := search("*") // without those that are not this user's
-	var names []string
-	for _, path := range found {
-		names = append(names, filepath.Base(filepath.Dir(path)))
+	return slices.Compact(namesOf(found))
+}
+
+// namesOf are those that the paths of sockets have, sorted.
+func namesOf(paths []string) []string {
+	names := make([]string, len(paths))
+	for i, path := range paths {
+		names[i] = filepath.Base(filepath.Dir(path))
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
