@@ -13,7 +13,7 @@ FUZZ    ?= 20s
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-test
+.PHONY: build run lint check test e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-deps packaging-test
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -43,7 +43,7 @@ e2e: deps
 	$(GO) test -race -shuffle=on -count=1 -timeout=40m ./e2e/...
 
 # Everything, with the counts in full.
-soak: deps
+soak: deps packaging-deps
 	@echo "seed $(RONDO_SEED)"
 	RONDO_SOAK=1 $(GO) -C packaging test -count=1 .
 	RONDO_SOAK=1 $(GO) test -race -shuffle=on -count=1 -timeout=60m -v ./e2e | grep -E '^(e2e:|---|\s+---|FAIL|ok|panic)|_test.go:'
@@ -70,12 +70,16 @@ modules-lint:
 	$(GO) -C packaging vet ./...
 	cd packaging && $$(cd .. && $(GO) tool -n staticcheck) ./...
 	$(GO) vet -tags docs ./cmd/rondo
+	$(GO) -C packaging/app-template/go vet ./...
 	cd bench && GOOS=linux $$(cd .. && $(GO) tool -n staticcheck) ./...
 
 bench-test:
 	@test "$$(uname)" != Linux || $(GO) -C bench test -race -shuffle=on ./...
 
-packaging-test:
+packaging-deps:
+	@test "$$(uname)" != Linux || packaging/deps.sh
+
+packaging-test: packaging-deps
 	@test "$$(uname)" != Linux || $(GO) -C packaging test ./...
 
 bench-build: build

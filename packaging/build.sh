@@ -21,7 +21,16 @@ go build -C packaging -o "$work/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
 go build -C packaging -o "$work/bill" ./bill
 go run -tags docs "${flags[@]}" ./cmd/rondo docs "$work/docs"
 gzip -9n "$work"/docs/man*/*
-gzip -9nc CHANGELOG.md >"$work/docs/changelog.Debian.gz"
+gzip -9nc CHANGELOG.md >"$work/docs/changelog.gz"
+# What the packages say of their making; what rondo has new is in CHANGELOG.md.
+cat >"$work/docs/changelog.yaml" <<-end
+	- semver: $VERSION-1
+	  date: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+	  packager: The rondo authors <rondokit@users.noreply.github.com>
+	  deb: {urgency: medium, distributions: [unstable]}
+	  changes:
+	    - note: "Version $VERSION, commit ${COMMIT:0:12}: see CHANGELOG.md"
+end
 
 # archive NAME packs the directory of that name, in $work.
 archive() {
@@ -49,10 +58,26 @@ for target in ${TARGETS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64}; do
 	cp "$STAGE/rondo.spdx.json" "$dist/$name.spdx.json"
 
 	if [ "$GOOS" = linux ]; then
-		"$work/nfpm" package --config packaging/nfpm.yaml --packager deb --target "$dist/"
-		"$work/nfpm" package --config packaging/nfpm.yaml --packager rpm --target "$dist/"
+		# Of changelog nfpm expands nothing, and a deb's control file knows no licence.
+		sed "s|\${STAGE}|$STAGE|g" packaging/nfpm.yaml >"$STAGE/rpm.yaml"
+		sed '/^license:/d' "$STAGE/rpm.yaml" >"$STAGE/deb.yaml"
+		for page in man1 man5 man7; do
+			for file in "$STAGE/$page"/*; do
+				echo "  - {src: $file, dst: /usr/share/man/$page/${file##*/}, type: doc, file_info: {mode: 0644}}" >>"$STAGE/rpm.yaml"
+			done
+		done
+		for packager in deb rpm; do
+			"$work/nfpm" package --config "$STAGE/$packager.yaml" --packager "$packager" --target "$dist/"
+		done
 	fi
 done
+if [ -z "${TARGETS:-}" ]; then # it names all four
+	cp packaging/homebrew/rondo.rb "$dist/"
+	for target in darwin-amd64 darwin-arm64 linux-amd64 linux-arm64; do
+		sum=$(sha256sum "$dist/rondo-$VERSION-$target.tar.gz" | cut -d' ' -f1)
+		sed -i "s/@SUM-$target@/$sum/; s/@VERSION@/$VERSION/g" "$dist/rondo.rb"
+	done
+fi
 cd "$dist"
 sha256sum -- * >"$work/SHA256SUMS"
 mv "$work/SHA256SUMS" .

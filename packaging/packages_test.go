@@ -55,7 +55,7 @@ func TestPackagesOfACommitAreTheSameBytes(t *testing.T) {
 		t.Errorf("two builds of a commit differ:\n%s\n%s", sums, others)
 	}
 	command(t, a, "sha256sum", "--check", "--strict", "SHA256SUMS")
-	for _, pattern := range []string{"rondo_1.2.3_amd64.deb", "rondo-1.2.3-1.x86_64.rpm", "rondo-1.2.3-linux-amd64.tar.gz", "rondo-1.2.3-linux-amd64.spdx.json"} {
+	for _, pattern := range []string{"rondo_1.2.3-1_amd64.deb", "rondo-1.2.3-1.x86_64.rpm", "rondo-1.2.3-linux-amd64.tar.gz", "rondo-1.2.3-linux-amd64.spdx.json"} {
 		if found, _ := filepath.Glob(filepath.Join(a, pattern)); len(found) != 1 {
 			t.Errorf("of %s there are %v", pattern, found)
 		}
@@ -64,6 +64,40 @@ func TestPackagesOfACommitAreTheSameBytes(t *testing.T) {
 		return
 	}
 	holds(t, a)
+	lints(t, a)
+}
+
+// lints fails the test if the judges of packages have anything against them.
+func lints(t *testing.T, dist string) {
+	t.Helper()
+	debs, _ := filepath.Glob(filepath.Join(dist, "*.deb"))
+	rpms, _ := filepath.Glob(filepath.Join(dist, "*.rpm"))
+	for _, args := range [][]string{
+		append([]string{"lintian", "--fail-on", "error,warning", "--allow-root"}, debs...),
+		append([]string{"rpmlint", "--strict", "--config", "lint/rpmlint.toml"}, rpms...),
+	} {
+		if _, err := exec.LookPath(args[0]); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("missing: %v (packaging/deps.sh installs it)", err)
+			}
+			t.Logf("not checked by %s: %v", args[0], err)
+			continue
+		}
+		cmd := exec.Command(args[0], args[1:]...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v:\n%s", args[0], err, out)
+		}
+	}
+}
+
+// TestFormulaIsRuby reads the formula of Homebrew: no Mac is here to run it.
+func TestFormulaIsRuby(t *testing.T) {
+	if _, err := exec.LookPath("ruby"); err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("not checked that the formula is Ruby: %v (packaging/deps.sh installs it)", err)
+	}
+	if out := command(t, ".", "ruby", "-wc", "homebrew/rondo.rb"); out != "Syntax OK\n" {
+		t.Errorf("ruby says %q", out)
+	}
 }
 
 // holds fails the test unless the deb has what its users expect, and the program in it
@@ -86,7 +120,7 @@ func holds(t *testing.T, dist string) {
 		"/usr/bin/rondo", "/etc/rondo/example.toml.sample", "/usr/share/man/man1/rondo.1.gz", "/usr/share/man/man1/rondo-install.1.gz",
 		"/usr/share/man/man5/rondo.toml.5.gz", "/usr/share/man/man7/rondo-protocol.7.gz", "/usr/share/bash-completion/completions/rondo",
 		"/usr/share/zsh/vendor-completions/_rondo", "/usr/share/fish/vendor_completions.d/rondo.fish", "/usr/share/doc/rondo/copyright",
-		"/usr/share/doc/rondo/changelog.gz", "/usr/share/doc/rondo/README.md", "/usr/share/doc/rondo/rondo.spdx.json",
+		"/usr/share/doc/rondo/changelog.gz", "/usr/share/doc/rondo/changelog.Debian.gz", "/usr/share/doc/rondo/README.md", "/usr/share/doc/rondo/rondo.spdx.json",
 	} {
 		if !slices.Contains(files, want) {
 			t.Errorf("the deb lacks %s", want)
