@@ -33,10 +33,13 @@ func dist(t *testing.T, version string) string {
 	return dir
 }
 
+// debOf names the deb of a version.
+func debOf(version string) string { return "rondo_" + version + "-1_amd64.deb" }
+
 // bring copies the deb of a version to the machine.
 func (h *host) bring(version string) string {
 	h.t.Helper()
-	name := "rondo_" + version + "_amd64.deb"
+	name := debOf(version)
 	h.Copy(filepath.Join(dist(h.t, version), name), "/root/"+name)
 	return "/root/" + name
 }
@@ -52,8 +55,24 @@ func (h *host) files() []string {
 	h.t.Helper()
 	out := h.Must("find", "/etc", "/usr", "/var", "/opt", "/srv", "/root", "/home",
 		"-path", "/var/log", "-prune", "-o", "-path", "/var/cache", "-prune", "-o", "-path", "/var/lib/systemd", "-prune", "-o",
-		"-path", "/var/lib/dpkg", "-prune", "-o", "-path", "/var/lib/apt", "-prune", "-o", "-print")
+		"-path", "/var/lib/dpkg", "-prune", "-o", "-path", "/var/lib/apt", "-prune", "-o", "-path", "/var/lib/rpm", "-prune", "-o", "-print")
 	return strings.Split(strings.TrimSpace(out), "\n")
+}
+
+// sameFiles fails the test unless files gives the same as before.
+func (h *host) sameFiles(before []string) {
+	h.t.Helper()
+	after := h.files()
+	for _, path := range after {
+		if !slices.Contains(before, path) {
+			h.t.Errorf("left: %s", path)
+		}
+	}
+	for _, path := range before {
+		if !slices.Contains(after, path) {
+			h.t.Errorf("gone: %s", path)
+		}
+	}
 }
 
 // onPackaged runs a test on machines that have no rondo.
@@ -132,18 +151,7 @@ func TestPackageLeavesNothing(t *testing.T) {
 		h.apt("purge", "rondo")
 		h.Must("rm", "-r", "/srv/app")
 		h.Must("mkdir", "/srv/app")
-		if after := h.files(); !slices.Equal(before, after) {
-			for _, path := range after {
-				if !slices.Contains(before, path) {
-					t.Errorf("left: %s", path)
-				}
-			}
-			for _, path := range before {
-				if !slices.Contains(after, path) {
-					t.Errorf("gone: %s", path)
-				}
-			}
-		}
+		h.sameFiles(before)
 	})
 }
 
@@ -166,5 +174,37 @@ func TestPurgeTakesWhatInstallWrote(t *testing.T) {
 		if left, _ := h.Run("find", "/etc", "-name", "*app.socket", "-o", "-name", "*app.service", "-o", "-name", "*app.toml", "-o", "-name", "rondo*"); left != "" {
 			t.Errorf("left: %s", left)
 		}
+	})
+}
+
+// TestPackageInAChroot installs and purges where no systemd runs, as who builds an image does.
+func TestPackageInAChroot(t *testing.T) {
+	onPackaged(t, func(t *testing.T, h *host) {
+		deb := h.bring("1.0.0")
+		h.Must("mkdir", "/mnt/image")
+		h.Must("mount", "--bind", "/", "/mnt/image") // without what is mounted in it, as /run
+		defer h.Must("umount", "/mnt/image")
+		inside := func(args ...string) string {
+			t.Helper()
+			return h.Must(append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "chroot", "/mnt/image"}, args...)...)
+		}
+		if _, err := h.Run("chroot", "/mnt/image", "test", "-d", "/run/systemd/system"); err == nil {
+			t.Fatal("systemd runs in the chroot")
+		}
+		before := h.files()
+		inside("apt-get", "-qq", "-y", "install", deb)
+		inside("apt-get", "-qq", "-y", "install", "--reinstall", deb)
+		if out := inside("rondo", "version"); !strings.HasPrefix(out, "rondo 1.0.0 ") {
+			t.Errorf("rondo version = %q", out)
+		}
+		app := h.bringOnly(appKinds(t)[0].pack(t, "1.0.0", appKinds(t)[0].release), ".deb")
+		inside("apt-get", "-qq", "-y", "install", app)
+		if out := inside("systemctl", "is-enabled", "app.socket"); out != "enabled" {
+			t.Errorf("app.socket is %q, want enabled", out)
+		}
+		inside("apt-get", "-qq", "-y", "purge", "app")
+		inside("apt-get", "-qq", "-y", "purge", "rondo")
+		h.Must("rm", app)
+		h.sameFiles(before)
 	})
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests run, where it is not there yet: systemd-socket-activate,
-# curl and, for root, what boots machines (e2e/machine makes their trees itself) by
+# curl, shells and, for root, what boots machines (e2e/machine makes their trees itself) by
 # apt, real Node releases and programs by npm, outside the checkout.
 # Prints the directory of the npm packages.
 set -eu
@@ -8,6 +8,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 missing=""
 command -v curl >/dev/null || missing="$missing curl"
+[ -e /usr/share/bash-completion/bash_completion ] || missing="$missing bash-completion"
+command -v fish >/dev/null || missing="$missing fish"
+command -v zsh >/dev/null || missing="$missing zsh"
 command -v gcc >/dev/null || missing="$missing gcc libc6-dev" # the race detector is cgo
 command -v man >/dev/null || missing="$missing man-db"
 command -v npm >/dev/null || missing="$missing npm"

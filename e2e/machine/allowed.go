@@ -50,6 +50,18 @@ var allowed = []allowance{
 		reason:     "the test has the unit filter the system call out",
 	},
 	{
+		name:       "rpm's scriptlet failed",
+		identifier: "[RPM]",
+		message:    `^scriptlet %post\(app-1\.2\.0-1\.x86_64\) failure: \d+$`,
+		reason:     "the test installs an rpm of a program that does not start; rpm 4.20 logs it",
+	},
+	{
+		name:       "rpm's transaction failed",
+		identifier: "[RPM]",
+		message:    `^\d+ elements failed, \d+ scripts failed$`,
+		reason:     "likewise",
+	},
+	{
 		name:       "systemctl reload failed",
 		identifier: "systemd",
 		message:    `^Reload failed for app\.service - app \(rondo\)\.$`,

@@ -32,6 +32,7 @@ var packages = []string{
 	"libnss-systemd", // names for DynamicUser
 	"passwd", "adduser", "mount", "procps", "iproute2", "curl", "strace",
 	"libstdc++6", "libatomic1", // Node
+	"rpm",
 }
 
 // hook is run on a tree once its packages are installed; $1 is the tree.

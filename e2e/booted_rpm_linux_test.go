@@ -1,0 +1,115 @@
+//go:build linux
+
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// rpm runs rpm, which must succeed, and gives what it and its scriptlets say. Debian's has
+// a database that knows of nothing else (--nodeps); that of bookworm wants to be told that
+// it is meant to install.
+func (h *host) rpm(args ...string) string {
+	h.t.Helper()
+	out, err := h.rpmSays(args...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return out
+}
+
+func (h *host) rpmSays(args ...string) (string, error) {
+	return h.Run(append([]string{"sh", "-c", `
+		case "$1-$(rpm --version)" in --initdb-* | --verify-*) ;; *' 4.18.'*) meant=--force-debian ;; esac
+		exec rpm "$@" $meant 2>&1`, "sh"}, args...)...)
+}
+
+func TestRPMIsInstalledUpgradedAndErased(t *testing.T) {
+	onPackaged(t, func(t *testing.T, h *host) {
+		bring := func(version string) string {
+			name := "rondo-" + version + "-1.x86_64.rpm"
+			h.Copy(filepath.Join(dist(t, version), name), "/root/"+name)
+			return "/root/" + name
+		}
+		one, two := bring("1.0.0"), bring("1.1.0")
+		h.rpm("--initdb")
+		h.Must("mkdir", "-p", "/usr/share/licenses", "/usr/share/zsh/site-functions", "/usr/share/fish/vendor_completions.d",
+			"/usr/share/man/man1", "/usr/share/man/man5", "/usr/share/man/man7") // of other packages, where rpm is at home
+		before := h.files()
+		h.rpm("--install", "--nodeps", one)
+		if out, err := h.rpmSays("--verify", "--nodeps", "rondo"); err != nil {
+			t.Errorf("rpm --verify rondo = %s, %v", out, err)
+		}
+		s := h.survive()
+		install := func(rpm, version string) {
+			t.Helper()
+			before := s.upgraded()
+			said := s.rpm("--upgrade", "--oldpackage", "--nodeps", rpm)
+			if want := fmt.Sprintf("app: version %s serves, before %s, with the same 2 workers", version, before.Version); !strings.Contains(said, want) {
+				t.Errorf("rpm --upgrade %s does not say %q: %s", rpm, want, said)
+			}
+			s.sameMaster(before, version)
+		}
+		times := max(1, count(10))
+		for range times {
+			install(two, "1.1.0")
+			install(one, "1.0.0")
+		}
+		s.end(fmt.Sprintf("%d upgrades of the rpm and downgrades back", times))
+		if said := h.rpm("--erase", "rondo"); !strings.Contains(said, "app.service") {
+			t.Errorf("rpm --erase does not name app.service: %s", said)
+		}
+		h.get("tcp", "127.0.0.1:8080") // it serves on
+		h.rpm("--install", "--nodeps", one)
+		if _, err := h.rondo("uninstall", "app"); err != nil {
+			t.Fatal(err)
+		}
+		h.rpm("--erase", "rondo")
+		h.Must("sh", "-c", "rm -r /srv/app && mkdir /srv/app")
+		h.sameFiles(before)
+	})
+}
+
+func TestAppsAreInstalledUpgradedAndErasedByRPM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not checked on a booted systemd: -short")
+	}
+	k := appKinds(t)[0]
+	onPackaged(t, func(t *testing.T, h *host) {
+		for _, name := range []string{"worker died", "reload failed", "systemctl reload failed", "reload's last words"} {
+			h.Expect(name)
+		}
+		h.Allow("rpm's scriptlet failed")
+		h.Allow("rpm's transaction failed")
+		h.apt("install", h.bring("1.0.0"))
+		h.rpm("--initdb")
+		before := h.files()
+		var rpms []string
+		for _, r := range []struct {
+			version string
+			fill    func(t *testing.T, dir, version string)
+		}{{"1.0.0", k.release}, {"1.1.0", k.release}, {"1.2.0", k.broken}} {
+			rpms = append(rpms, h.bringOnly(k.pack(t, r.version, r.fill), ".rpm"))
+		}
+		h.rpm("--install", "--nodeps", rpms[0])
+		h.is("app.socket", "active")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		stop := h.loads()
+		h.rpm("--upgrade", "--nodeps", rpms[1])
+		h.serves("1.1.0")
+		said, _ := h.rpmSays("--upgrade", "--nodeps", rpms[2]) // what it exits with is rpm's to say
+		if !strings.Contains(said, "app: release 1.2.0-") || !strings.Contains(said, "so 1.1.0-") {
+			t.Errorf("rpm --upgrade to a release that does not start says %s", said)
+		}
+		h.serves("1.1.0")
+		stop()
+		h.rpm("--erase", "app")
+		h.is("app.socket", "inactive")
+		h.Must("rm", rpms[0], rpms[1], rpms[2])
+		h.sameFiles(before)
+	})
+}
