@@ -1,6 +1,6 @@
 // Package activation takes over the sockets that the service manager opened for
 // this process, and the descriptors that it keeps for it: systemd's socket activation
-// and file descriptor store, both by LISTEN_FDS.
+// and file descriptor store, both by LISTEN_FDS, and launchd's sockets, by name.
 //
 // Take consumes what the manager passed: the descriptors get an owner, and the
 // variables that announced them leave the environment, so a second call finds
@@ -16,9 +16,9 @@
 // it, calls TakeWithStored instead. systemd passes them in the same range, after the
 // sockets of the units, in any order.
 //
-// systemd is the only manager known so far. On other systems Take finds nothing,
-// and variables that do announce descriptors to this process are an error that
-// wraps [errors.ErrUnsupported].
+// On other systems than Linux Take finds nothing, and variables that do announce
+// descriptors to this process are an error that wraps [errors.ErrUnsupported]. On
+// macOS TakeNamed asks launchd; that code was never run on a Mac.
 //
 // # Ownership
 //

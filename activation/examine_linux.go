@@ -111,41 +111,11 @@ func boundTo(fd int, kind Kind) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("getsockname: %w", err)
 	}
-	var ip net.IP
-	var port int
-	var zone string
-	switch sa := sa.(type) {
-	case *unix.SockaddrUnix:
-		// x/sys turns the leading NUL of an abstract name into @, and reads one in
-		// the address of an unbound socket as well.
-		if sa.Name != "" && sa.Name != "@" {
-			return &net.UnixAddr{Name: sa.Name, Net: string(kind)}, nil
-		}
-	case *unix.SockaddrInet4:
-		ip, port = net.IP(sa.Addr[:]), sa.Port
-	case *unix.SockaddrInet6:
-		ip, port, zone = net.IP(sa.Addr[:]), sa.Port, zoneName(sa.ZoneId)
-	default:
-		panic(fmt.Sprintf("activation: %T as the address of a %s socket", sa, kind))
-	}
-	switch {
-	case port == 0:
+	addr := netAddr(sa, kind)
+	if addr == nil {
 		return nil, fmt.Errorf("is a %s socket that is bound to no address: pass only sockets of ListenStream= and ListenDatagram= of the socket unit", kind)
-	case kind == UDP:
-		return &net.UDPAddr{IP: ip, Port: port, Zone: zone}, nil
 	}
-	return &net.TCPAddr{IP: ip, Port: port, Zone: zone}, nil
-}
-
-// zoneName is how package net writes the scope of a link-local address.
-func zoneName(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	if ifi, err := net.InterfaceByIndex(int(index)); err == nil {
-		return ifi.Name
-	}
-	return strconv.FormatUint(uint64(index), 10)
+	return addr, nil
 }
 
 // notSocket says what fd is and where a unit file makes such a thing.

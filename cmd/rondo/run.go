@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -100,6 +101,13 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 		s = last
 	}
 	name, src.DefaultName = s.Name, s.Name
+	if got == nil {
+		named, err := activation.TakeNamed(socketNames(s)...)
+		if err != nil {
+			return err
+		}
+		sockets = append(sockets, named...)
+	}
 	logger, journal, log := newLogger(s.Name)
 	defer log.flush()
 	if loadErr != nil {
@@ -176,6 +184,26 @@ func takeDescriptors(got *passedOn) ([]activation.Socket, map[string]int, error)
 	return sockets, stored, nil
 }
 
+// launchdName is what launchd's sockets are called that have no name of their own, as in
+// Apple's examples.
+const launchdName = "Listeners"
+
+// socketNames are the names that launchd may have sockets under. systemd is not asked for
+// names: it passes all that there are.
+func socketNames(s settings.Settings) []string {
+	names := []string{launchdName}
+	for _, l := range s.Listen {
+		name := l.Name
+		if l.Kind == settings.KindFD {
+			name = l.FD
+		}
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // strayListenFDs is the process that the service manager passed sockets to, when it
 // is another one; a wrapper that started this one has kept them.
 func strayListenFDs() string {
@@ -196,6 +224,11 @@ func checkRun(cmd *cobra.Command, src settings.Sources) error {
 	if err != nil {
 		return err
 	}
+	named, err := activation.TakeNamed(socketNames(s)...)
+	if err != nil {
+		return err
+	}
+	sockets = append(sockets, named...)
 	if err := master.Check(master.Config{Settings: s, Sockets: sockets}); err != nil {
 		return err
 	}

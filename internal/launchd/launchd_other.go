@@ -1,0 +1,7 @@
+//go:build !darwin
+
+package launchd
+
+import "syscall"
+
+func activate(string) ([]int, error) { return nil, syscall.ESRCH }
