@@ -10,8 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rondokit/rondo/e2e/machine"
 )
 
 // template is what apps are packaged with.
@@ -196,6 +199,9 @@ func TestAppPackageThatDoesNotComeUpFailsAndTheOldOneServesOn(t *testing.T) {
 		}
 		h.serves("1.0.0")
 		stop()
+		if state, err := h.Run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "app"); state != "half-configured" {
+			t.Errorf("dpkg has the package %s (%v), want half-configured", state, err)
+		}
 
 		// A worker that is started now is of the release that serves.
 		victim := h.status().Workers[0]
@@ -219,9 +225,38 @@ func TestAppPackageThatDoesNotComeUpFailsAndTheOldOneServesOn(t *testing.T) {
 		h.serves("1.0.0")
 
 		stop = h.loads()
-		h.apt("install", next)
+		h.WriteFile("/usr/sbin/policy-rc.d", 0o755, "#!/bin/sh\nexit 101\n")
+		if said := h.apt("install", next); !strings.Contains(said, "policy-rc.d forbids a reload, so 1.0.0-") {
+			t.Errorf("an upgrade under policy-rc.d says %s", said)
+		}
+		h.serves("1.0.0")
+		h.Must("rm", "/usr/sbin/policy-rc.d")
+		h.apt("install", "--reinstall", next)
 		h.serves("1.2.0")
 		stop()
+	})
+}
+
+// TestAppPackageWhosePortIsTakenIsInstalledLater has the first installation fail, and the
+// next try open the socket.
+func TestAppPackageWhosePortIsTakenIsInstalledLater(t *testing.T) {
+	k := appKinds(t)[0]
+	onPackaged(t, func(t *testing.T, h *host) {
+		for _, name := range []string{"port in use", "socket not received", "socket not started", "socket fails for it", "socket fails"} {
+			h.Expect(name)
+		}
+		h.apt("install", h.bring("1.0.0"))
+		deb := h.bringOnly(k.pack(t, "1.0.0", k.release), ".deb")
+		other := h.Start(machine.Command{Args: []string{"node", "-e", "require('net').createServer().listen(8080, () => console.log('listens'))"}})
+		other.Line(func(line string) bool { return line == "listens" })
+		if out, err := h.Run("apt-get", "-qq", "-y", "install", deb); err == nil {
+			t.Errorf("the package is installed where its port is taken: %s", out)
+		}
+		other.Signal(syscall.SIGKILL)
+		other.Wait()
+		h.Must("dpkg", "--configure", "app")
+		h.is("app.socket", "active")
+		h.get("tcp", "127.0.0.1:8080")
 	})
 }
 

@@ -50,6 +50,12 @@ func (h *host) apt(args ...string) string {
 	return h.Must(append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--allow-downgrades"}, args...)...)
 }
 
+// accounts are those of the machine.
+func (h *host) accounts() string {
+	h.t.Helper()
+	return h.Must("sh", "-c", "getent passwd; getent group")
+}
+
 // files are all that a package, or an app, may leave.
 func (h *host) files() []string {
 	h.t.Helper()
@@ -159,8 +165,9 @@ func TestPackageLeavesNothing(t *testing.T) {
 // keeps its files and serves on, one that is not goes with the package.
 func TestPurgeTakesWhatInstallWrote(t *testing.T) {
 	onPackaged(t, func(t *testing.T, h *host) {
-		deb := h.bring("1.0.0")
+		deb, next := h.bring("1.0.0"), h.bring("1.1.0")
 		h.program(surviving(t, "3000"))
+		before, accounts := h.files(), h.accounts()
 		h.apt("install", deb)
 		h.install("--listen", "8080=3000")
 		h.get("tcp", "127.0.0.1:8080")
@@ -168,11 +175,19 @@ func TestPurgeTakesWhatInstallWrote(t *testing.T) {
 			t.Errorf("a purge under an app that is up says %s", said)
 		}
 		h.get("tcp", "127.0.0.1:8080")
-		h.apt("install", deb)
+		h.apt("install", next)
+		if now := h.upgraded(); now.Version != "1.1.0" {
+			t.Errorf("after the package came back the master is of version %s, want 1.1.0", now.Version)
+		}
 		h.Must("systemctl", "stop", "app.socket", "app.service")
-		h.apt("purge", "rondo")
-		if left, _ := h.Run("find", "/etc", "-name", "*app.socket", "-o", "-name", "*app.service", "-o", "-name", "*app.toml", "-o", "-name", "rondo*"); left != "" {
-			t.Errorf("left: %s", left)
+		h.WriteFile("/etc/systemd/system/mine.service", 0o644, h.Must("cat", "/etc/systemd/system/app.service")+"\n# mine\n")
+		if said := h.apt("purge", "rondo"); !strings.Contains(said, "mine.service was edited") {
+			t.Errorf("a purge beside a unit that was edited says %s", said)
+		}
+		h.Must("rm", "/etc/systemd/system/mine.service")
+		h.sameFiles(before)
+		if now := h.accounts(); now != accounts {
+			t.Errorf("accounts after a purge: %s; before: %s", now, accounts)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func built(t *testing.T, targets string) (dist string) {
 func TestPackagesOfACommitAreTheSameBytes(t *testing.T) {
 	targets := "linux/amd64"
 	if os.Getenv("RONDO_SOAK") != "" {
-		targets = "linux/amd64 linux/arm64 darwin/amd64 darwin/arm64"
+		targets = "" // all
 	} else {
 		t.Logf("packaging: only %s is built; a soak builds all", targets)
 	}
@@ -65,6 +65,12 @@ func TestPackagesOfACommitAreTheSameBytes(t *testing.T) {
 	}
 	holds(t, a)
 	lints(t, a)
+	if targets == "" {
+		formula := command(t, a, "cat", "rondo.rb")
+		if strings.Contains(formula, "@") || !strings.Contains(formula, `version "1.2.3"`) {
+			t.Errorf("the formula is not filled in: %s", formula)
+		}
+	}
 }
 
 // lints fails the test if the judges of packages have anything against them.
