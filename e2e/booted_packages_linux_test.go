@@ -8,9 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var dists sync.Map // of functions that give a directory, by version
@@ -221,5 +223,35 @@ func TestPackageInAChroot(t *testing.T) {
 		inside("apt-get", "-qq", "-y", "purge", "rondo")
 		h.Must("rm", app)
 		h.sameFiles(before)
+	})
+}
+
+// TestPackageUpgradeDoesNotWaitForAMasterThatHangs waits for 20 s on each machine.
+func TestPackageUpgradeDoesNotWaitForAMasterThatHangs(t *testing.T) {
+	if !soak {
+		t.Skip("not checked that a master that hangs holds up the package for a minute at most: make soak does")
+	}
+	onPackaged(t, func(t *testing.T, h *host) {
+		one, two := h.bring("1.0.0"), h.bring("1.1.0")
+		h.apt("install", one)
+		h.program(surviving(t, "3000"))
+		h.WriteFile("/etc/systemd/system/app.service.d/watchdog.conf", 0o644, "[Service]\nWatchdogSec=0\n")
+		h.install("--listen", "8080=3000", "--workers", "2")
+		h.get("tcp", "127.0.0.1:8080")
+		h.started()
+		pid := strconv.Itoa(h.status().PID)
+		h.Must("kill", "-STOP", pid)
+		began := time.Now()
+		said, err := h.Run("sh", "-c", "DEBIAN_FRONTEND=noninteractive exec apt-get -qq -y install "+two+" 2>&1")
+		took := time.Since(began)
+		h.Must("kill", "-CONT", pid)
+		if err != nil || !strings.Contains(said, "app") || !strings.Contains(said, "serve on with the rondo they have") {
+			t.Errorf("apt install with a master that hangs: %v, and says %q, want success, and app named", err, said)
+		}
+		if took > 65*time.Second { // apt's own part is one or two
+			t.Errorf("it took %v", took)
+		}
+		h.get("tcp", "127.0.0.1:8080")
+		told(t, "a master that hangs held up the package for %.0f s", took.Seconds())
 	})
 }

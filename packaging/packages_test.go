@@ -137,6 +137,9 @@ func holds(t *testing.T, dist string) {
 	}
 	linked := command(t, ".", "go", "version", "-m", root+"/usr/bin/rondo")
 	copyright, spdx := command(t, root, "cat", "usr/share/doc/rondo/copyright"), command(t, root, "cat", "usr/share/doc/rondo/rondo.spdx.json")
+	if !strings.Contains(copyright, "CoreOS Project") {
+		t.Error("the copyright file lacks the NOTICE of github.com/coreos/go-systemd")
+	}
 	modules := 0
 	for _, m := range regexp.MustCompile(`(?m)^\tdep\t(\S+)\t(\S+)`).FindAllStringSubmatch(linked, -1) {
 		modules++

@@ -21,14 +21,23 @@ func writeCopyright(o options, parts []part) error {
 		fmt.Fprintf(&b, "\nLicense: %s\n", p.name+"-license")
 		if p.license == "Apache-2.0" {
 			b.WriteString(" The Apache License, version 2.0: on Debian systems in\n /usr/share/common-licenses/Apache-2.0.\n")
-			continue
+		} else {
+			paragraph(&b, p.text)
 		}
-		for line := range strings.Lines(strings.TrimSpace(p.text) + "\n") {
-			if line = strings.TrimRight(line, " \t\r\n"); line == "" {
-				line = "."
-			}
-			b.WriteString(" " + line + "\n")
+		if p.notice != "" {
+			b.WriteString(" .\n Its NOTICE:\n .\n")
+			paragraph(&b, p.notice)
 		}
 	}
 	return os.WriteFile(o.copyright, []byte(b.String()), 0o644)
+}
+
+// paragraph writes a text as the rest of a field.
+func paragraph(b *strings.Builder, text string) {
+	for line := range strings.Lines(strings.TrimSpace(text) + "\n") {
+		if line = strings.TrimRight(line, " \t\r\n"); line == "" {
+			line = "."
+		}
+		b.WriteString(" " + line + "\n")
+	}
 }

@@ -22,6 +22,7 @@ type part struct {
 	url           string
 	license       string // SPDX's name
 	text          string // of the licence
+	notice        string // that the Apache License has to be passed on with it (section 4d)
 	holders       []string
 }
 
@@ -104,6 +105,17 @@ func (p *part) read(dir string) error {
 			return err
 		}
 		p.text += string(text)
+	}
+	notices, err := filepath.Glob(filepath.Join(dir, "NOTICE*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range notices {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		p.notice += string(text)
 	}
 	for _, l := range licenses {
 		if strings.Contains(p.text, l.says) {
