@@ -10,6 +10,7 @@ require (
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.9
 	golang.org/x/sys v0.49.0
+	howett.net/plist v1.0.1
 	pgregory.net/rapid v1.3.0
 )
 

@@ -13,6 +13,7 @@ command -v fish >/dev/null || missing="$missing fish"
 command -v zsh >/dev/null || missing="$missing zsh"
 command -v gcc >/dev/null || missing="$missing gcc libc6-dev" # the race detector is cgo
 command -v man >/dev/null || missing="$missing man-db"
+command -v plistutil >/dev/null || missing="$missing libplist-utils" # reads what launchd is to read
 command -v npm >/dev/null || missing="$missing npm"
 command -v systemd-socket-activate >/dev/null || missing="$missing systemd"
 if [ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ]; then # nobody else can boot a machine

@@ -8,6 +8,8 @@
 // a person edited is told from one of an older rondo; its last section holds the
 // App, so that a later rondo can write the unit anew without asking again.
 //
+// Plist renders the same App as a property list for launchd.
+//
 // # Ownership
 //
 // Everything is a value; nothing here opens a file or looks at the machine. Who

@@ -23,6 +23,7 @@ import (
 	"github.com/rondokit/rondo/internal/settings"
 	"github.com/rondokit/rondo/internal/sys"
 	"github.com/rondokit/rondo/master"
+	"github.com/rondokit/rondo/units"
 )
 
 func newRun() *cobra.Command {
@@ -184,14 +185,10 @@ func takeDescriptors(got *passedOn) ([]activation.Socket, map[string]int, error)
 	return sockets, stored, nil
 }
 
-// launchdName is what launchd's sockets are called that have no name of their own, as in
-// Apple's examples.
-const launchdName = "Listeners"
-
 // socketNames are the names that launchd may have sockets under. systemd is not asked for
 // names: it passes all that there are.
 func socketNames(s settings.Settings) []string {
-	names := []string{launchdName}
+	names := []string{units.SocketName}
 	for _, l := range s.Listen {
 		name := l.Name
 		if l.Kind == settings.KindFD {
