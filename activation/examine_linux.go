@@ -3,7 +3,6 @@ package activation
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -37,19 +36,19 @@ func examine(fd int) (Socket, error) {
 		return Socket{}, err
 	}
 	s := Socket{Kind: kind, Listening: listening}
-	if domain == unix.AF_INET6 {
-		v6only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		if err != nil {
-			return Socket{}, fmt.Errorf("getsockopt IPV6_V6ONLY: %w", err)
-		}
-		s.V6Only = v6only != 0
-	}
 	if !listening {
 		if err := unconnected(fd, kind); err != nil {
 			return Socket{}, err
 		}
 	}
-	s.Addr, err = boundTo(fd, kind)
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return Socket{}, fmt.Errorf("getsockname: %w", err)
+	}
+	if s.Addr = netAddr(sa, kind); s.Addr == nil {
+		return Socket{}, fmt.Errorf("is a %s socket that is bound to no address: pass only sockets of ListenStream= and ListenDatagram= of the socket unit", kind)
+	}
+	s.V6Only, err = v6Only(fd, sa)
 	return s, err
 }
 
@@ -103,19 +102,6 @@ func unconnected(fd int, kind Kind) error {
 		return fmt.Errorf("is a connected %s socket: set Accept=no in the socket unit, so that the listening socket is passed; if no unit makes it, stop the service, which empties its file descriptor store", kind)
 	}
 	return fmt.Errorf("is a connected %s socket: pass the bound one that ListenDatagram= of the socket unit makes", kind)
-}
-
-// boundTo gives the address of fd; a socket that has none is an error.
-func boundTo(fd int, kind Kind) (net.Addr, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return nil, fmt.Errorf("getsockname: %w", err)
-	}
-	addr := netAddr(sa, kind)
-	if addr == nil {
-		return nil, fmt.Errorf("is a %s socket that is bound to no address: pass only sockets of ListenStream= and ListenDatagram= of the socket unit", kind)
-	}
-	return addr, nil
 }
 
 // notSocket says what fd is and where a unit file makes such a thing.

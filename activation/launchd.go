@@ -3,9 +3,7 @@ package activation
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -91,12 +89,8 @@ func named(fd int, name string) (Socket, error) {
 	if _, err := unix.Getpeername(fd); err == nil {
 		return Socket{}, errors.New("is connected: leave SockPassive out")
 	}
-	if _, ok := sa.(*unix.SockaddrInet6); ok {
-		v6only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		if err != nil {
-			return Socket{}, fmt.Errorf("getsockopt IPV6_V6ONLY: %w", err)
-		}
-		s.V6Only = v6only != 0
+	if s.V6Only, err = v6Only(fd, sa); err != nil {
+		return Socket{}, err
 	}
 	if s.Kind == TCP || s.Kind == Unix {
 		if err := unix.Listen(fd, backlog); err != nil { // one that listens goes on
@@ -128,42 +122,4 @@ func kindByAddress(sa unix.Sockaddr, typ int) (Kind, bool) {
 		return UDP, true
 	}
 	return "", false
-}
-
-// netAddr is a socket's address as package net has it; nil if the socket is bound to none.
-func netAddr(sa unix.Sockaddr, kind Kind) net.Addr {
-	var ip net.IP
-	var port int
-	var zone string
-	switch sa := sa.(type) {
-	case *unix.SockaddrUnix:
-		// x/sys turns the leading NUL of an abstract name into @, and reads one in
-		// the address of an unbound socket as well.
-		if sa.Name == "" || sa.Name == "@" {
-			return nil
-		}
-		return &net.UnixAddr{Name: sa.Name, Net: string(kind)}
-	case *unix.SockaddrInet4:
-		ip, port = net.IP(sa.Addr[:]), sa.Port
-	case *unix.SockaddrInet6:
-		ip, port, zone = net.IP(sa.Addr[:]), sa.Port, zoneName(sa.ZoneId)
-	}
-	switch {
-	case port == 0:
-		return nil
-	case kind == UDP:
-		return &net.UDPAddr{IP: ip, Port: port, Zone: zone}
-	}
-	return &net.TCPAddr{IP: ip, Port: port, Zone: zone}
-}
-
-// zoneName is how package net writes the scope of a link-local address.
-func zoneName(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	if ifi, err := net.InterfaceByIndex(int(index)); err == nil {
-		return ifi.Name
-	}
-	return strconv.FormatUint(uint64(index), 10)
 }

@@ -53,20 +53,17 @@ type appKind struct {
 	release func(t *testing.T, dir, version string) // fills the directory of one that works
 }
 
-func appKinds(t *testing.T) []appKind {
-	program := staticProgram(t, "ledger")
-	return []appKind{
-		{"Node", "/usr/local/bin/node server.js", func(t *testing.T, dir, version string) {
-			write(t, filepath.Join(dir, "server.js"), "// "+version+"\n"+ledgerServer(t, "3000"))
-		}},
-		{"Go", "/var/lib/app/current/server", func(t *testing.T, dir, version string) {
-			if out, err := exec.Command("cp", program, filepath.Join(dir, "server")).CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			write(t, filepath.Join(dir, "version"), version)
-		}},
-	}
-}
+var (
+	nodeApp = appKind{"Node", "/usr/local/bin/node server.js", func(t *testing.T, dir, version string) {
+		write(t, filepath.Join(dir, "server.js"), "// "+version+"\n"+ledgerServer(t, "3000"))
+	}}
+	goApp = appKind{"Go", "/var/lib/app/current/server", func(t *testing.T, dir, version string) {
+		if out, err := exec.Command("cp", staticProgram(t, "ledger"), filepath.Join(dir, "server")).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		write(t, filepath.Join(dir, "version"), version)
+	}}
+)
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
@@ -129,10 +126,7 @@ func (h *host) serves(version string) {
 // onApps runs a test for each kind of app on machines that have rondo by its deb.
 func onApps(t *testing.T, test func(t *testing.T, h *host, k appKind)) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("not checked on a booted systemd: -short")
-	}
-	for _, k := range appKinds(t) {
+	for _, k := range []appKind{nodeApp, goApp} {
 		t.Run(k.name, func(t *testing.T) {
 			onPackaged(t, func(t *testing.T, h *host) {
 				h.apt("install", h.bring("1.0.0"))
@@ -240,7 +234,7 @@ func TestAppPackageThatDoesNotComeUpFailsAndTheOldOneServesOn(t *testing.T) {
 // TestAppPackageWhosePortIsTakenIsInstalledLater has the first installation fail, and the
 // next try open the socket.
 func TestAppPackageWhosePortIsTakenIsInstalledLater(t *testing.T) {
-	k := appKinds(t)[0]
+	k := nodeApp
 	onPackaged(t, func(t *testing.T, h *host) {
 		for _, name := range []string{"port in use", "socket not received", "socket not started", "socket fails for it", "socket fails"} {
 			h.Expect(name)

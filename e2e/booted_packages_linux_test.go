@@ -89,26 +89,32 @@ func onPackaged(t *testing.T, test func(t *testing.T, h *host)) {
 	onHosts(t, bootBare, test)
 }
 
+// upAndDown installs 1.1.0, and 1.0.0 again, under load: each must take the master over,
+// and say so.
+func (s *survivor) upAndDown(install func(version string) string, what string) {
+	s.t.Helper()
+	times := max(1, count(10))
+	for range times {
+		for _, version := range []string{"1.1.0", "1.0.0"} {
+			before := s.upgraded()
+			said := install(version)
+			if want := fmt.Sprintf("app: version %s serves, before %s, with the same 2 workers", version, before.Version); !strings.Contains(said, want) {
+				s.t.Errorf("installing %s does not say %q: %s", version, want, said)
+			}
+			s.sameMaster(before, version)
+		}
+	}
+	s.end(fmt.Sprintf("%d upgrades of %s and downgrades back", times, what))
+}
+
 func TestPackageUpgradesLoseNothing(t *testing.T) {
 	onPackaged(t, func(t *testing.T, h *host) {
 		one, two := h.bring("1.0.0"), h.bring("1.1.0")
 		h.apt("install", one)
 		s := h.survive()
-		install := func(deb, version string) {
-			t.Helper()
-			before := s.upgraded()
-			said := s.apt("install", deb)
-			if want := fmt.Sprintf("app: version %s serves, before %s, with the same 2 workers", version, before.Version); !strings.Contains(said, want) {
-				t.Errorf("apt install %s does not say %q: %s", deb, want, said)
-			}
-			s.sameMaster(before, version)
-		}
-		times := max(1, count(10))
-		for range times {
-			install(two, "1.1.0")
-			install(one, "1.0.0")
-		}
-		s.end(fmt.Sprintf("%d upgrades of the package and downgrades back", times))
+		s.upAndDown(func(version string) string {
+			return s.apt("install", map[string]string{"1.0.0": one, "1.1.0": two}[version])
+		}, "the package")
 	})
 }
 
@@ -214,7 +220,7 @@ func TestPackageInAChroot(t *testing.T) {
 		if out := inside("rondo", "version"); !strings.HasPrefix(out, "rondo 1.0.0 ") {
 			t.Errorf("rondo version = %q", out)
 		}
-		app := h.bringOnly(appKinds(t)[0].pack(t, "1.0.0", appKinds(t)[0].release), ".deb")
+		app := h.bringOnly(nodeApp.pack(t, "1.0.0", nodeApp.release), ".deb")
 		inside("apt-get", "-qq", "-y", "install", app)
 		if out := inside("systemctl", "is-enabled", "app.socket"); out != "enabled" {
 			t.Errorf("app.socket is %q, want enabled", out)

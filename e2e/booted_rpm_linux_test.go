@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,21 +43,9 @@ func TestRPMIsInstalledUpgradedAndErased(t *testing.T) {
 			t.Errorf("rpm --verify rondo = %s, %v", out, err)
 		}
 		s := h.survive()
-		install := func(rpm, version string) {
-			t.Helper()
-			before := s.upgraded()
-			said := s.rpm("--upgrade", "--oldpackage", "--nodeps", rpm)
-			if want := fmt.Sprintf("app: version %s serves, before %s, with the same 2 workers", version, before.Version); !strings.Contains(said, want) {
-				t.Errorf("rpm --upgrade %s does not say %q: %s", rpm, want, said)
-			}
-			s.sameMaster(before, version)
-		}
-		times := max(1, count(10))
-		for range times {
-			install(two, "1.1.0")
-			install(one, "1.0.0")
-		}
-		s.end(fmt.Sprintf("%d upgrades of the rpm and downgrades back", times))
+		s.upAndDown(func(version string) string {
+			return s.rpm("--upgrade", "--oldpackage", "--nodeps", map[string]string{"1.0.0": one, "1.1.0": two}[version])
+		}, "the rpm")
 		if said := h.rpm("--erase", "rondo"); !strings.Contains(said, "app.service") {
 			t.Errorf("rpm --erase does not name app.service: %s", said)
 		}
@@ -74,10 +61,7 @@ func TestRPMIsInstalledUpgradedAndErased(t *testing.T) {
 }
 
 func TestAppsAreInstalledUpgradedAndErasedByRPM(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not checked on a booted systemd: -short")
-	}
-	k := appKinds(t)[0]
+	k := nodeApp
 	onPackaged(t, func(t *testing.T, h *host) {
 		for _, name := range []string{"worker died", "reload failed", "systemctl reload failed", "reload's last words"} {
 			h.Expect(name)
