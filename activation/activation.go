@@ -16,9 +16,8 @@
 // it, calls TakeWithStored instead. systemd passes them in the same range, after the
 // sockets of the units, in any order.
 //
-// On other systems than Linux Take finds nothing, and variables that do announce
-// descriptors to this process are an error that wraps [errors.ErrUnsupported]. On
-// macOS TakeNamed asks launchd; that code was never run on a Mac.
+// On other systems than Linux the variables are of tools that pass sockets as systemd
+// does. On macOS TakeNamed asks launchd; that code was never run on a Mac.
 //
 // # Ownership
 //

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package activation
 
 import (
@@ -154,4 +156,27 @@ func target(fd int) string {
 		return ""
 	}
 	return " (" + to + ")"
+}
+
+// pidfdID returns the inode number of a pidfd of this process, which is its id for
+// as long as the machine runs. It cannot be obtained where all pidfds share one
+// inode (before Linux 6.9), nor where inode numbers are cut to 32 bits.
+func pidfdID() (uint64, bool) {
+	if strconv.IntSize < 64 {
+		return 0, false
+	}
+	fd, err := unix.PidfdOpen(os.Getpid(), 0) // close-on-exec by itself
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil || int64(fs.Type) != unix.PID_FS_MAGIC {
+		return 0, false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, false
+	}
+	return st.Ino, true
 }

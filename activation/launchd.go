@@ -70,28 +70,11 @@ func notActivated(name string, err error) error {
 
 // named makes a socket of a descriptor, which it owns unless there is an error.
 func named(fd int, name string) (Socket, error) {
-	typ, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	s, err := inspect(fd)
 	if err != nil {
-		return Socket{}, fmt.Errorf("getsockopt: %w", err)
-	}
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return Socket{}, fmt.Errorf("getsockname: %w", err)
-	}
-	s := Socket{Name: name, Index: -1}
-	var ok bool
-	if s.Kind, ok = kindByAddress(sa, typ); !ok {
-		return Socket{}, fmt.Errorf("is of address %T and type %d: SockFamily is IPv4, IPv6, IPv4v6 or Unix, and SockType stream or dgram", sa, typ)
-	}
-	if s.Addr = netAddr(sa, s.Kind); s.Addr == nil {
-		return Socket{}, errors.New("is bound to no port: give it a SockServiceName")
-	}
-	if _, err := unix.Getpeername(fd); err == nil {
-		return Socket{}, errors.New("is connected: leave SockPassive out")
-	}
-	if s.V6Only, err = v6Only(fd, sa); err != nil {
 		return Socket{}, err
 	}
+	s.Name, s.Index = name, -1
 	if s.Kind == TCP || s.Kind == Unix {
 		if err := unix.Listen(fd, backlog); err != nil { // one that listens goes on
 			return Socket{}, fmt.Errorf("listen: %w", err)
@@ -103,6 +86,31 @@ func named(fd int, name string) (Socket, error) {
 	}
 	s.File = os.NewFile(uintptr(fd), name)
 	return s, nil
+}
+
+// inspect borrows fd and says which socket it is, by what every system tells.
+func inspect(fd int) (Socket, error) {
+	typ, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return Socket{}, fmt.Errorf("getsockopt: %w", err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return Socket{}, fmt.Errorf("getsockname: %w", err)
+	}
+	var s Socket
+	var ok bool
+	if s.Kind, ok = kindByAddress(sa, typ); !ok {
+		return Socket{}, fmt.Errorf("is of address %T and type %d: SockFamily is IPv4, IPv6, IPv4v6 or Unix, and SockType stream or dgram", sa, typ)
+	}
+	if s.Addr = netAddr(sa, s.Kind); s.Addr == nil {
+		return Socket{}, errors.New("is bound to no port: give it a SockServiceName")
+	}
+	if _, err := unix.Getpeername(fd); err == nil {
+		return Socket{}, errors.New("is connected: leave SockPassive out")
+	}
+	s.V6Only, err = v6Only(fd, sa)
+	return s, err
 }
 
 // kindByAddress is the kind of a socket of that address and type. Of a unix socket of

@@ -1,14 +1,12 @@
 package activation
 
-// Linux is where systemd is. Descriptors are raw here and in examine_linux.go, and
-// nowhere else in this package: they are born outside of it, with flags and of kinds
-// that are unknown until asked.
+// Descriptors are raw here, where they are examined, and nowhere else in this package:
+// they are born outside of it, with flags and of kinds that are unknown until asked.
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -112,27 +110,4 @@ func closeAll(passed []descriptor) {
 	for _, d := range passed {
 		unix.Close(d.fd)
 	}
-}
-
-// pidfdID returns the inode number of a pidfd of this process, which is its id for
-// as long as the machine runs. It cannot be obtained where all pidfds share one
-// inode (before Linux 6.9), nor where inode numbers are cut to 32 bits.
-func pidfdID() (uint64, bool) {
-	if strconv.IntSize < 64 {
-		return 0, false
-	}
-	fd, err := unix.PidfdOpen(os.Getpid(), 0) // close-on-exec by itself
-	if err != nil {
-		return 0, false
-	}
-	defer unix.Close(fd)
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil || int64(fs.Type) != unix.PID_FS_MAGIC {
-		return 0, false
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return 0, false
-	}
-	return st.Ino, true
 }
