@@ -13,7 +13,7 @@ FUZZ    ?= 20s
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-deps packaging-test
+.PHONY: build run lint check test portable e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-deps packaging-test
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -21,12 +21,16 @@ build:
 run: build
 	bin/rondo demo
 
-# Format, vet for both platforms, staticcheck.
+# Format, vet and staticcheck for both platforms, and for Linux with what is otherwise for
+# others; there, what only tests for systemd use is not used.
 lint: modules-lint
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	GOOS=linux $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(GO) vet -tags portable ./...
+	@set -e; check=$$($(GO) tool -n staticcheck); set -x; $$check ./...; \
+		GOOS=darwin $$check -checks inherit,-U1000 ./...; $$check -tags portable -checks inherit,-U1000 ./...
+	@set -ex; for arch in arm64 amd64; do CGO_ENABLED=0 GOOS=darwin GOARCH=$$arch $(GO) build -o /dev/null ./cmd/rondo; done
 
 # The gate before each commit.
 check: deps lint bench-test packaging-test
@@ -36,6 +40,13 @@ check: deps lint bench-test packaging-test
 test: deps lint bench-test packaging-test
 	@echo "seed $(RONDO_SEED)"
 	$(GO) test -race -shuffle=on -timeout=40m ./...
+	@test "$$(uname)" != Linux || $(MAKE) portable
+
+# The master, the workers and all around them with what is otherwise for other systems than
+# Linux, so that it is run and not only compiled.
+portable: deps
+	@echo "seed $(RONDO_SEED)"
+	$(GO) test -tags portable -race -shuffle=on -short -timeout=20m ./...
 
 # What runs whole services: real masters, Node, and booted machines.
 e2e: deps

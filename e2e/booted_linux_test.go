@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !portable
 
 package e2e
 
@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -116,16 +115,6 @@ func (h *host) balanced() {
 func (h *host) program(text string) {
 	h.t.Helper()
 	h.WriteFile("/srv/app/server.js", 0o644, text)
-}
-
-// ledgerServer is the server of testdata that the ledger talks to, listening on port.
-func ledgerServer(t *testing.T, port string) string {
-	t.Helper()
-	b, err := os.ReadFile("testdata/ledger.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Replace(string(b), "JSON.parse(process.env.TEST_LISTEN || '3000')", port, 1)
 }
 
 // rondo runs the program in the app's directory.

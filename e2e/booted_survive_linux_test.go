@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !portable
 
 package e2e
 
@@ -24,16 +24,6 @@ import (
 	"github.com/rondokit/rondo/internal/ledger"
 	"github.com/rondokit/rondo/master"
 )
-
-// surviving is the program of these tests, listening on port.
-func surviving(t *testing.T, port string) string {
-	t.Helper()
-	b, err := os.ReadFile("testdata/survive.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b) + ledgerServer(t, port)
-}
 
 // survivor is a service under three ledgers and with open WebSockets.
 type survivor struct {

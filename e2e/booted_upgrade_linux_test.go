@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !portable
 
 package e2e
 
@@ -6,62 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rondokit/rondo/e2e/machine"
 	"github.com/rondokit/rondo/master"
 )
-
-// A build is the program as it is not released.
-type build struct {
-	version string
-	format  string // of the state; "" as it is
-	faults  bool   // with the points of internal/fault
-}
-
-// The builds of these tests.
-var (
-	nextBuild   = build{version: "2.0.0-next", faults: true}
-	futureBuild = build{version: "3.0.0-future", format: "2"}
-)
-
-var builds sync.Map // of functions that give a path, by build
-
-// path gives the program.
-func (b build) path(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Dir(rondo(t))
-	made, _ := builds.LoadOrStore(b, sync.OnceValues(func() (string, error) {
-		const module = "github.com/rondokit/rondo"
-		flags := "-X " + module + "/master.Version=" + b.version
-		if b.format != "" {
-			flags += " -X " + module + "/internal/state.format=" + b.format
-		}
-		tags := ""
-		if b.faults {
-			tags = "faults"
-		}
-		path := filepath.Join(dir, "rondo-"+b.version)
-		cmd := exec.Command("go", "build", "-tags", tags, "-ldflags", flags, "-o", path, "../cmd/rondo")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build %s: %w\n%s", b.version, err, out)
-		}
-		return path, nil
-	}))
-	path, err := made.(func() (string, error))()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // put has another program be /usr/local/bin/rondo, as dpkg does it.
 func (h *host) put(program string) {
@@ -77,15 +29,6 @@ func (h *host) putScript(text string) {
 	const place = "/usr/local/bin/rondo"
 	h.WriteFile(place+".dpkg-new", 0o755, text)
 	h.Must("mv", place+".dpkg-new", place)
-}
-
-// upgraded is what rondo status tells, and what became of the last upgrade.
-type upgraded struct {
-	master.Status
-	Upgrade *struct {
-		From  string
-		Error *string
-	}
 }
 
 func (h *host) upgraded() (u upgraded) {

@@ -98,7 +98,7 @@ func rondo(t *testing.T) string {
 		if tests.binErr != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-o", tests.binDir, "../cmd/rondo")
+		build := exec.Command("go", "build", "-tags", buildTags, "-o", tests.binDir, "../cmd/rondo")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0") // it runs on machines with another C library, too
 		out, err := build.CombinedOutput()
 		if err != nil {

@@ -18,7 +18,17 @@ import (
 	"time"
 
 	"github.com/rondokit/rondo/internal/ledger"
+	"github.com/rondokit/rondo/master"
 )
+
+// upgraded is what rondo status tells, and what became of the last upgrade.
+type upgraded struct {
+	master.Status
+	Upgrade *struct {
+		From  string
+		Error *string
+	}
+}
 
 // unmanaged is rondo without an init system, as in a container.
 type unmanaged struct {

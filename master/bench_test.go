@@ -226,17 +226,6 @@ func BenchmarkHandoffThatIsKept(b *testing.B) {
 	b.ReportMetric(float64(took[1])/float64(took[0]), "kept/plain")
 }
 
-func TestAHandoffThatIsKeptAllocatesNothing(t *testing.T) {
-	for name, x := range map[string]*exchange{"plain": newExchange(t), "kept": newExchange(t).keep(t)} {
-		for range 200 {
-			x.one(t)
-		}
-		if n := testing.AllocsPerRun(1000, func() { x.one(t) }); n != 0 {
-			t.Errorf("%s: it allocates %v times, want 0", name, n)
-		}
-	}
-}
-
 // BenchmarkSave is what an event costs that changes the record of the whole: a worker
 // that becomes ready or dies, a step of a reload, a deadline.
 func BenchmarkSave(b *testing.B) {

@@ -62,6 +62,18 @@ type exitRecord struct {
 	Reason string `json:"reason"`
 }
 
+// pid is that of a worker, or 0 if it is not known, or r is nil.
+func (r *tableRecord) pid(id int) int {
+	if r == nil {
+		return 0
+	}
+	i := slices.IndexFunc(r.Workers, func(life lifeRecord) bool { return life.ID == id })
+	if i < 0 {
+		return 0
+	}
+	return r.Workers[i].PID
+}
+
 // lifeRecord is where a worker is in its life.
 type lifeRecord struct {
 	ID         int         `json:"id"`

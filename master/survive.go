@@ -221,14 +221,12 @@ func (l *loop) refuse(what string, err error, facts ...any) {
 func (l *loop) newState() {
 	l.state = nil
 	svc, err := state.NewService()
-	switch {
-	case err != nil:
+	if err != nil {
 		l.m.log.Error("there is no memory that a crash of the master would leave: it would end its workers", "err", err)
-	case svc.FD() < 0: // not on this system
-	default:
-		l.state = svc
-		l.keep(serviceName, svc.FD())
+		return
 	}
+	l.state = svc
+	l.keep(serviceName, svc.FD())
 }
 
 // ownListeners adds those that the last master had opened, and takes them out of fds.
@@ -281,7 +279,7 @@ func (l *loop) closeOwn() {
 // survivor gives the worker whose descriptors these are; nil when it has no channel
 // any more, and is ended.
 func (l *loop) survivor(id int, sw *storedWorker, r *tableRecord) *survivor {
-	process, err := sys.AdoptProcess(sw.process)
+	process, err := sys.AdoptProcess(sw.process, r.pid(id))
 	if sw.channel < 0 || err != nil {
 		l.refuse("a worker that was kept is not whole, and is ended", err, "worker", id)
 		l.discard(id, sw, process)
@@ -292,12 +290,8 @@ func (l *loop) survivor(id int, sw *storedWorker, r *tableRecord) *survivor {
 		return nil
 	}
 	v := &survivor{id: id, pid: process.PID}
-	if process.PID <= 0 && r != nil { // it has ended, and only its status is missing
-		for _, life := range r.Workers {
-			if life.ID == id {
-				v.pid = life.PID
-			}
-		}
+	if process.PID <= 0 { // it has ended, and only its status is missing
+		v.pid = r.pid(id)
 	}
 	p := &proc{channel: sw.channel, process: process, tail: &tail{}, untold: l.oom.untold()}
 	if err = errors.New("it is not in the store"); sw.state >= 0 {

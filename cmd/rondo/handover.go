@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -34,6 +35,8 @@ type passedOn struct {
 	Stored  map[string]int    `json:"stored"`
 	Begun   map[string][]byte `json:"begun,omitempty"`
 	Old     int               `json:"old"`              // the program that was here before; 0 none
+	Program string            `json:"program"`          // where programs to upgrade to are found
+	Copy    string            `json:"copy,omitempty"`   // of the program that was gone back to, which removes it
 	Version string            `json:"version"`          // its version
 	Failed  string            `json:"failed,omitempty"` // why the program that it gave way to gave up
 
@@ -59,7 +62,7 @@ func takePassedOn() (*passedOn, error) {
 		return nil, nil
 	}
 	// One that was gone back to was started from a descriptor, and is called by its number.
-	_ = os.WriteFile("/proc/self/comm", []byte("rondo"), 0)
+	sys.NameProcess("rondo")
 	p := new(passedOn)
 	if err := json.Unmarshal([]byte(text), p); err != nil {
 		return nil, fmt.Errorf("%s: %w", handoverVariable, err)
@@ -135,6 +138,19 @@ func (p *passedOn) copies() (map[string]int, error) {
 		all[name] = dup
 	}
 	return all, nil
+}
+
+// upgrading says which program this is, and where the next one is found.
+func (p *passedOn) upgrading() (upgrading, error) {
+	defer p.removeCopy()
+	self, err := sys.OpenProgram()
+	if err != nil {
+		return upgrading{}, fmt.Errorf("the program that this is cannot be opened, and could not be gone back to: %w", err)
+	}
+	if p != nil && p.Program != "" {
+		return upgrading{program: p.Program, self: self}, nil
+	}
+	return upgrading{program: program(self), self: self}, nil
 }
 
 // outcome is what p tells of the upgrade that it is part of.
@@ -226,17 +242,13 @@ func (p *passedOn) descriptors() []int {
 	return all
 }
 
-// giveWay has the program at path take the place of this one, which it can go back
+// giveWay has the program at path take the place of this one, self, which it can go back
 // to. It returns only when that fails.
-func (p *passedOn) giveWay(path string, env []string, sigs *pending) error {
-	old, err := os.Open("/proc/self/exe")
-	if err != nil {
+func (p *passedOn) giveWay(path string, self *os.File, env []string, sigs *pending) (err error) {
+	if p.Old, err = sys.DupFile(self); err != nil {
 		return err
 	}
-	defer old.Close()
-	if p.Old, err = sys.DupFile(old); err != nil {
-		return err
-	}
+	p.Program = path
 	err = p.become(path, append(os.Environ(), env...), sigs)
 	sys.Close(p.Old)
 	p.Old = 0
@@ -254,9 +266,23 @@ func (p *passedOn) goBack(cause error, env []string, sigs *pending) error {
 		return cause
 	}
 	p.Failed = fmt.Sprintf("version %s gave up: %s", master.Version, oneLine(cause))
-	old := fmt.Sprintf("/proc/self/fd/%d", p.Old)
+	old, temporary, err := sys.ProgramPath(p.Old)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
 	p.Old = 0
+	if temporary {
+		p.Copy = old
+		defer p.removeCopy()
+	}
 	return errors.Join(cause, p.become(old, env, sigs))
+}
+
+// removeCopy removes the copy of a program that was gone back to.
+func (p *passedOn) removeCopy() {
+	if p != nil && p.Copy != "" {
+		os.RemoveAll(filepath.Dir(p.Copy))
+	}
 }
 
 // tryPatience bounds the trial of a new program.

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package main
 
 // Linux lets processes of one user read each other's memory unless it is not

@@ -20,6 +20,7 @@ var errInterrupted = errors.New("interrupted a second time: what was in flight i
 // upgrading is what an upgrade needs. Without a program there is none.
 type upgrading struct {
 	program string         // to upgrade to
+	self    *os.File       // the program that this is, to be gone back to
 	last    *upgradeStatus // nil: none
 	about   func()         // called when it is about to happen
 }
@@ -43,7 +44,7 @@ func host(ctx context.Context, cfg master.Config, notifier *notify.Notifier, up 
 		o.handOver()
 		p := passOn(h)
 		up.about()
-		o.failed(p.giveWay(up.program, notifier.Environ(), sigs))
+		o.failed(p.giveWay(up.program, up.self, notifier.Environ(), sigs))
 		cfg.Stored, cfg.Begun, cfg.MustAdopt, cfg.Sweep = p.stored(), p.Begun, false, nil
 		cfg.Sockets, err = p.sockets()
 		p.close()

@@ -89,6 +89,11 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 	if err := sys.CloseOnExecFrom(3); err != nil {
 		return fmt.Errorf("close-on-exec: %w", err)
 	}
+	up, err := got.upgrading()
+	if err != nil {
+		return err
+	}
+	defer up.self.Close()
 	if notifier, err = notify.New(); err != nil { // before anything starts a process
 		return err
 	}
@@ -134,7 +139,8 @@ func run(ctx context.Context, src settings.Sources) (err error) {
 	if got == nil {
 		cfg.Sweep = sweeper(logger)
 	}
-	return host(ctx, cfg, notifier, upgrading{program: program(), last: got.outcome(logger), about: log.written}, sigs)
+	up.last, up.about = got.outcome(logger), log.written
+	return host(ctx, cfg, notifier, up, sigs)
 }
 
 // startEvery is how often systemd may start a master that does not get to serve. It

@@ -14,25 +14,26 @@ import (
 // default a Go program dies of it when whoever reads its standard output has gone.
 var handled = []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGPIPE}
 
-// program is where this program was started from. What is there now may be another.
-func program() string {
-	self, err := os.Executable()
-	if err != nil {
-		return os.Args[0]
-	}
+// program is where this program, of which self is open, was started from. What is there
+// now may be another.
+func program(self *os.File) string {
 	// A link, which may be pointed elsewhere, is not followed, so that what it is pointed
 	// at is found.
-	if named, err := exec.LookPath(os.Args[0]); err == nil && isSame(named, "/proc/self/exe") {
+	if named, err := exec.LookPath(os.Args[0]); err == nil && isSame(named, self) {
 		if named, err = filepath.Abs(named); err == nil {
 			return named
 		}
 	}
-	return strings.TrimSuffix(self, " (deleted)")
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return strings.TrimSuffix(path, " (deleted)")
 }
 
-func isSame(a, b string) bool {
-	one, err1 := os.Stat(a)
-	other, err2 := os.Stat(b)
+func isSame(path string, f *os.File) bool {
+	one, err1 := os.Stat(path)
+	other, err2 := f.Stat()
 	return err1 == nil && err2 == nil && os.SameFile(one, other)
 }
 

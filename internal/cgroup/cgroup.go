@@ -32,6 +32,7 @@ type Process struct {
 	PID  int
 	Comm string // its name, as the kernel has it; empty where this process may not see it
 
+	//lint:ignore U1000 other systems have no such groups
 	began uint64 // clock ticks after boot; 0 with no Comm
 }
 

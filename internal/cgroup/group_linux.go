@@ -1,3 +1,5 @@
+//go:build !portable
+
 package cgroup
 
 // Linux has control groups; systemd needs those of version 2.

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package notify
 
 // Linux is where systemd is. The socket is a raw one, because a connected unixgram

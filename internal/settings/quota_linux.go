@@ -1,3 +1,5 @@
+//go:build !portable
+
 package settings
 
 // Linux limits a cgroup's CPU time: v2 in cpu.max, v1 in two files of the cpu

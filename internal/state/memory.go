@@ -2,7 +2,6 @@ package state
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"sync/atomic"
@@ -11,8 +10,7 @@ import (
 	"github.com/rondokit/rondo/internal/sys"
 )
 
-// memory is one memfd; or, where there are none, memory of this process alone, with
-// no descriptor. All stores go through its methods.
+// memory is shared memory, of package sys. All stores go through its methods.
 type memory struct {
 	fd     int
 	mem    []byte
@@ -61,9 +59,6 @@ func up(n int) int { return (n + page - 1) / page * page }
 // create gives zeroed memory of that layout.
 func create(name string, l layout) (*memory, error) {
 	fd, mem, err := sys.Shared(name, l.size())
-	if errors.Is(err, errors.ErrUnsupported) {
-		fd, mem, err = -1, make([]byte, l.size()), nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +116,6 @@ func check(mem []byte, kind uint32) (layout, error) {
 }
 
 func (m *memory) close() {
-	if m.fd < 0 {
-		return
-	}
 	sys.Unmap(m.mem)
 	sys.Close(m.fd)
 	m.mem = nil
@@ -167,7 +159,7 @@ func (m *memory) zero(off, n int) {
 
 // release clears n bytes and the memory that they took.
 func (m *memory) release(off, n int) {
-	if m.fd < 0 || sys.Clear(m.fd, off, n) != nil {
+	if sys.Clear(m.fd, off, n) != nil {
 		m.zero(off, n)
 	}
 }

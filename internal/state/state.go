@@ -3,7 +3,7 @@
 //
 // There is one Service, with all that has one writer and changes seldom, and one
 // Worker for each worker, with what its channel has brought, the handoffs that are
-// under way, and its listeners. Each is a memfd of its own, whose size is sealed;
+// under way, and its listeners. Each is shared memory of its own, whose size stays;
 // whoever keeps its descriptor keeps the state.
 //
 // # How it stays good

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 // Linux has pidfd_open(2).

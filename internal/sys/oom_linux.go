@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 // Linux counts in the cgroup of the process that it killed, whichever limit was

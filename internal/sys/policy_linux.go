@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 import "golang.org/x/sys/unix"

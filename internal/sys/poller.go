@@ -40,7 +40,7 @@ func NewPoller() (*Poller, error) {
 func (p *Poller) Watch(fd int, tag uint64, want Interest) error { return p.p.watch(fd, tag, want) }
 
 // Wait appends what is ready to dst. It returns when something is, after timeout,
-// or after Wake. A negative timeout means none.
+// after Wake, or when a signal has come. A negative timeout means none.
 func (p *Poller) Wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
 	return p.p.wait(dst, timeout)
 }

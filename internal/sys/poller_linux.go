@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 // Linux: epoll, level-triggered, and an eventfd to wake it.

@@ -1,9 +1,10 @@
-//go:build !linux
+//go:build !linux || portable
 
 package sys
 
-// Elsewhere: poll(2), which every Unix has and which is quick enough for the few
-// descriptors of a master, and a socketpair to wake it.
+// Elsewhere: poll(2), which every Unix has, so that what a Mac runs is tested on Linux,
+// too, as kqueue(2) could not be; it is quick enough for the few descriptors of a master.
+// A socketpair wakes it.
 
 import (
 	"time"
@@ -15,6 +16,8 @@ type poller struct {
 	in, out int
 	fds     []unix.PollFd
 	tags    []uint64
+	one     [1]byte  // what is written to out
+	drain   [64]byte // where it is read to
 }
 
 func newPoller() (*poller, error) {
@@ -40,6 +43,9 @@ func (p *poller) watch(fd int, tag uint64, want Interest) error {
 		return nil
 	}
 	if i == len(p.fds) {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return err
+		}
 		p.fds = append(p.fds, unix.PollFd{Fd: int32(fd)})
 		p.tags = append(p.tags, 0)
 	}
@@ -66,8 +72,7 @@ func (p *poller) wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
 			continue
 		}
 		if p.tags[i] == WakeTag {
-			var b [64]byte
-			unix.Read(p.in, b[:])
+			unix.Read(p.in, p.drain[:])
 		}
 		gone := f.Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
 		dst = append(dst, Ready{
@@ -79,7 +84,7 @@ func (p *poller) wait(dst []Ready, timeout time.Duration) ([]Ready, error) {
 	return dst, nil
 }
 
-func (p *poller) wake() { unix.Write(p.out, []byte{1}) }
+func (p *poller) wake() { unix.Write(p.out, p.one[:]) }
 
 func (p *poller) close() {
 	Close(p.in)

@@ -42,14 +42,24 @@ func (p *Process) KillGroup() error {
 	return unix.Kill(-p.PID, unix.SIGKILL)
 }
 
-// AdoptProcess gives the process that pidfd, which it takes when there is no error,
-// is of: the child of another process that has ended. Its PID is 0 when it has ended,
-// and was collected. Reap gives ECHILD for it; where it is a child after all, as in
-// a program that took the place of its parent by exec(2), its status.
-func AdoptProcess(pidfd int) (*Process, error) { return adoptProcess(pidfd) }
+// AdoptProcess gives a process of which exitFD was the ExitFD, which it takes when there
+// is no error: the child of another process that has ended, or of the program whose place
+// this one took by exec(2). pid, 0 where it is not known, counts where the descriptor does
+// not tell; there it must be a child. The PID is 0 when it has ended, and was collected.
+// Reap gives the status of a child, and ECHILD for any other.
+func AdoptProcess(exitFD, pid int) (*Process, error) { return adoptProcess(exitFD, pid) }
 
 // Free frees the Process, and leaves the process itself alone.
 func (p *Process) Free() { Close(p.ExitFD) }
 
 // Reap collects the exit status, once ExitFD is readable, and frees the Process.
 func (p *Process) Reap() (syscall.WaitStatus, error) { return p.reap() }
+
+// again calls f until no signal interrupts it.
+func again(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}

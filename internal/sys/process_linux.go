@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 // Linux: a pidfd tells of the end, names the process beyond doubt, and is no
@@ -35,7 +37,7 @@ func (p *Process) signal(sig syscall.Signal) error {
 }
 
 // adoptProcess reads from /proc whose descriptor it is (proc(5), fdinfo).
-func adoptProcess(pidfd int) (*Process, error) {
+func adoptProcess(pidfd, _ int) (*Process, error) {
 	if pidfd < 0 {
 		return nil, unix.EBADF
 	}
@@ -71,13 +73,4 @@ func (p *Process) reap() (syscall.WaitStatus, error) {
 		})
 	}
 	return ws, err
-}
-
-// again calls f until no signal interrupts it.
-func again(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 import (
@@ -40,7 +42,7 @@ func TestReapOfOneThatIsGoneTakesNoOtherChild(t *testing.T) {
 	if _, err := gone.Reap(); err != nil {
 		t.Fatal(err)
 	}
-	adopted, err := AdoptProcess(pidfd)
+	adopted, err := AdoptProcess(pidfd, 0)
 	if err != nil || adopted.PID != 0 {
 		t.Fatalf("AdoptProcess = %+v, %v, want one without a number", adopted, err)
 	}

@@ -86,6 +86,9 @@ func ended(t *testing.T, p *Process) {
 		t.Fatal(err)
 	}
 	ready, err := poller.Wait(nil, time.Minute)
+	for err == nil && len(ready) == 0 { // a signal, such as that of the end
+		ready, err = poller.Wait(nil, time.Minute)
+	}
 	if err != nil || len(ready) != 1 || ready[0].Tag != 7 || !ready[0].Read {
 		t.Fatalf("ExitFD: ready %+v, %v, want readable", ready, err)
 	}

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 // Linux has memfd_create(2), which is sealed by fcntl(2).
@@ -57,14 +59,8 @@ func mapShared(fd int) ([]byte, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("fstat: %w", err)
 	}
-	mem, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("mmap: %w", err)
-	}
-	return mem, nil
+	return mapAll(fd, st.Size)
 }
-
-func unmap(mem []byte) { unix.Munmap(mem) }
 
 func clearShared(fd int, off, n int) error {
 	if n <= 0 {

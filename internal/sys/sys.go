@@ -2,7 +2,9 @@
 // accepted and passed, the poller, and the end of processes.
 //
 // Each function states the contract; sys_linux.go and sys_other.go supply what
-// differs between platforms. Descriptors are ints; every one that this package
+// differs between platforms. With the build tag portable Linux, too, has what is
+// otherwise for the other systems, here and in other packages: so it is tested.
+// Descriptors are ints; every one that this package
 // gives is close-on-exec, and non-blocking where this package has made its open file.
 //
 // # Ownership
@@ -72,7 +74,7 @@ func Close(fd int) { unix.Close(fd) }
 
 // Send writes b and passes fds on its first byte, in one sendmsg. It returns how
 // much of b was taken; the descriptors went along when that is more than 0. The error
-// is EAGAIN where it would have to wait. It allocates nothing.
+// is EAGAIN where it would have to wait. On Linux it allocates nothing.
 func Send(fd int, b []byte, fds []int) (int, error) {
 	if len(fds) == 0 {
 		return sendAll(fd, b, nil)
@@ -114,7 +116,7 @@ func (r *rightsBuffer) bytes() []byte {
 // Recv reads into b and appends the descriptors that came along to fds. n 0 with no
 // error is the end of the stream; the error is EAGAIN when nothing has come. truncated
 // says that some descriptors were lost on the way in (this process has too many open).
-// It allocates nothing.
+// On Linux it allocates nothing.
 func Recv(fd int, b []byte, fds []int) (n int, got []int, truncated bool, err error) {
 	var buf rightsBuffer
 	var oobn, flags int
@@ -144,9 +146,7 @@ func appendRights(fds []int, oob []byte) []int {
 		}
 		if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_RIGHTS {
 			for at := head; at+4 <= size; at += 4 {
-				fd := int(*(*int32)(unsafe.Pointer(&oob[at])))
-				received(fd)
-				fds = append(fds, fd)
+				fds = append(fds, int(*(*int32)(unsafe.Pointer(&oob[at]))))
 			}
 		}
 		oob = oob[min(unix.CmsgSpace(size-head), len(oob)):]

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package sys
 
 // Linux sets close-on-exec and non-blocking in the call that makes a descriptor.
@@ -66,11 +68,6 @@ func accept(listener int) (int, error) {
 	}
 	return int(fd), nil
 }
-
-// received prepares a received descriptor: MSG_CMSG_CLOEXEC has done all.
-func received(int) {}
-
-const ioctlUnread = unix.SIOCINQ
 
 // closeOnExecFrom needs Linux 5.11; an older one lacks the flag, or the call.
 func closeOnExecFrom(first int) error {

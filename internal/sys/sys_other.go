@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || portable
 
 package sys
 
@@ -12,12 +12,21 @@ import (
 )
 
 func recvmsg(fd int, b, oob []byte) (n, oobn, flags int, err error) {
-	n, oobn, flags, _, err = unix.Recvmsg(fd, b, oob, 0)
-	return n, oobn, flags, err
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	n, oobn, flags, _, err = unix.Recvmsg(fd, b, oob, unix.MSG_DONTWAIT)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	var got [MaxRights]int
+	for _, fd := range appendRights(got[:0], oob[:oobn]) {
+		unix.CloseOnExec(fd)
+	}
+	return n, oobn, flags, nil
 }
 
 func sendmsg(fd int, b, oob []byte) (int, error) {
-	return unix.SendmsgN(fd, b, oob, nil, unix.MSG_NOSIGNAL)
+	return unix.SendmsgN(fd, b, oob, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 }
 
 func someWait(listener int) bool {
@@ -32,10 +41,17 @@ func socketpair() (a, b int, err error) {
 	if err != nil {
 		return -1, -1, err
 	}
-	adopt(p[0])
-	adopt(p[1])
+	for _, fd := range p {
+		adopt(fd)
+		// A line of the channel is to fit whole: Darwin gives unix sockets 8 KiB.
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, channelBuffer)
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, channelBuffer)
+	}
 	return p[0], p[1], nil
 }
+
+// channelBuffer is what Linux gives without being asked.
+const channelBuffer = 208 << 10
 
 func accept(listener int) (int, error) {
 	syscall.ForkLock.RLock()
@@ -48,14 +64,10 @@ func accept(listener int) (int, error) {
 	return fd, nil
 }
 
-func received(fd int) { unix.CloseOnExec(fd) }
-
 // adopt prepares a descriptor that the kernel just made for us.
 func adopt(fd int) {
 	unix.CloseOnExec(fd)
 	unix.SetNonblock(fd, true)
 }
-
-const ioctlUnread = 0x4004667f // FIONREAD, the same on every BSD; unix does not name it
 
 func closeOnExecFrom(first int) error { return eachOpen("/dev/fd", first) }

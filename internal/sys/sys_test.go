@@ -244,25 +244,6 @@ func TestListenTurnsABoundSocketIntoAListener(t *testing.T) {
 	}
 }
 
-func TestSendAndRecvAllocateNothing(t *testing.T) {
-	a, b := pair(t)
-	line, buf := make([]byte, 120), make([]byte, 8192)
-	room, many := make([]int, 0, MaxRights), make([]int, 64)
-	for i := range many {
-		many[i] = a
-	}
-	for name, f := range map[string]func(){
-		"a line":                func() { Send(a, line, nil); Recv(b, buf, room) },
-		"an empty socket":       func() { Recv(b, buf, room) },
-		"a line and descriptor": func() { Send(a, line, many[:1]); closeAll(Recv(b, buf, room)) },
-		"64 descriptors":        func() { Send(a, line, many); closeAll(Recv(b, buf, room)) },
-	} {
-		if n := testing.AllocsPerRun(100, f); n != 0 {
-			t.Errorf("%s: %v allocations, want 0", name, n)
-		}
-	}
-}
-
 func TestWaitingTellsWhetherAcceptGivesSomething(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"} {
 		l, fd := listenRaw(t, network, address)
@@ -315,35 +296,6 @@ func listenRaw(t *testing.T, network, address string) (net.Listener, int) {
 	return l, fd
 }
 
-func TestAcceptAllocatesNothing(t *testing.T) {
-	l, fd := listenRaw(t, "tcp", "127.0.0.1:0")
-	const times = 50
-	for range times + 1 { // as AllocsPerRun
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-	}
-	n := testing.AllocsPerRun(times, func() {
-		Waiting(fd)
-		fd, err := Accept(fd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		Release(fd)
-	})
-	if n != 0 {
-		t.Errorf("%v allocations, want 0", n)
-	}
-}
-
-func closeAll(_ int, fds []int, _ bool, _ error) {
-	for _, fd := range fds {
-		Close(fd)
-	}
-}
-
 func BenchmarkSendRecv(b *testing.B) {
 	x, y := pair(b)
 	line, buf := make([]byte, 120), make([]byte, 8192)
@@ -380,5 +332,11 @@ func TestABlockingFileIsOne(t *testing.T) {
 	}
 	if err := f.SetReadDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
 		t.Errorf("SetReadDeadline = %v, want %v as the poller does not watch it", err, os.ErrNoDeadline)
+	}
+}
+
+func closeAll(_ int, fds []int, _ bool, _ error) {
+	for _, fd := range fds {
+		Close(fd)
 	}
 }
