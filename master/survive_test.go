@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +32,7 @@ type left struct {
 	stored map[string]int
 	socket net.Listener
 	ends   map[int]int // the other ends of channels, by worker
+	pids   map[int]int // by worker
 	log    lines
 	store  fakeStore
 	end    func() // of what recalls gave
@@ -90,7 +91,7 @@ func leaves(t *testing.T, play func(s *stage, l *listener)) *left {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	x := &left{t: t, stored: map[string]int{}, socket: ln, ends: map[int]int{}}
+	x := &left{t: t, stored: map[string]int{}, socket: ln, ends: map[int]int{}, pids: map[int]int{}}
 	cfg := standard(2)
 	cfg.Command = idle
 	s := newStage(t, cfg)
@@ -114,15 +115,14 @@ func leaves(t *testing.T, play func(s *stage, l *listener)) *left {
 	svc.Count(s.mem.counts)
 	x.give(serviceName, svc.FD())
 	svc.Close()
-	pids := map[int]int{}
 	for id, m := range s.mem.workers {
 		if s.peers[id].kept {
-			pids[id] = x.worker(id, m)
+			x.worker(id, m)
 		}
 	}
 	x.rewrite(func(r *tableRecord) {
 		for i, life := range r.Workers {
-			if pid, ok := pids[life.ID]; ok {
+			if pid, ok := x.pids[life.ID]; ok {
 				r.Workers[i].PID = pid
 			}
 		}
@@ -152,20 +152,19 @@ func (x *left) give(name string, fd int) {
 }
 
 // worker leaves a process and its channel, with what the memory of a stage has of it.
-func (x *left) worker(id int, m *workerMemory) (pid int) {
+func (x *left) worker(id int, m *workerMemory) {
 	x.t.Helper()
-	cmd := exec.Command(idle[0], idle[1:]...)
-	if err := cmd.Start(); err != nil {
-		x.t.Fatal(err)
-	}
-	x.t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	process, err := sys.Start(sys.Command{Path: idle[0], Args: idle})
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	pid := process.PID
+	x.t.Cleanup(func() {
+		if n, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); n == 0 && err == nil { // it is there
+			unix.Kill(pid, unix.SIGKILL)
+			syscall.Wait4(pid, nil, 0, nil)
+		}
+	})
 	ours, theirs, err := sys.Socketpair()
 	if err != nil {
 		x.t.Fatal(err)
@@ -188,8 +187,8 @@ func (x *left) worker(id int, m *workerMemory) (pid int) {
 	w.SetUnsent(m.unsent)
 	w.Count(m.handed)
 	x.give(fmt.Sprintf(workerName, id), w.FD())
-	x.stored[fmt.Sprintf(processName, id)], x.stored[fmt.Sprintf(channelName, id)], x.ends[id] = pidfd, ours, theirs
-	return cmd.Process.Pid
+	x.stored[fmt.Sprintf(processName, id)], x.stored[fmt.Sprintf(channelName, id)], x.ends[id] = process.ExitFD, ours, theirs
+	x.pids[id] = pid
 }
 
 // config is of the next master. It takes all that is left.
@@ -474,7 +473,7 @@ func TestTheLastWordsOfADeadWorkerAreHeard(t *testing.T) {
 	x := leaves(t, func(s *stage, l *listener) { s.arrive(l, 2) })
 	x.write(x.ends[1], wire.HandleAckLine+fmt.Sprintf(`{"cmd":"NODE_CLUSTER","ack":%d,"accepted":true,"seq":10}`+"\n", x.intent(1)))
 	for id := 1; id <= 2; id++ {
-		if err := unix.PidfdSendSignal(x.stored[fmt.Sprintf(processName, id)], unix.SIGKILL, nil, 0); err != nil {
+		if err := unix.Kill(x.pids[id], unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		sys.Close(x.ends[id])

@@ -70,7 +70,7 @@ func TestAWorkerThatDrainsIsHandedOver(t *testing.T) {
 	for slices.ContainsFunc(workers(), old) {
 		time.Sleep(time.Millisecond) // of polling; the test's own time-out bounds it
 	}
-	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG, nil); err != unix.ECHILD {
+	if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err != unix.ECHILD {
 		t.Errorf("waiting for it gives %v: it was not reaped", err)
 	}
 	if _, dropped := x.store.did(); !slices.Equal(dropped, []string{"w2.chan", "w2.pid", "w2.state"}) {
