@@ -13,7 +13,7 @@ FUZZ    ?= 20s
 # One seed for everything random in a run; RONDO_SEED=N repeats it.
 export RONDO_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
-.PHONY: build run lint check test portable e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-deps packaging-test
+.PHONY: build run lint check test portable test-mac e2e soak fuzz packages deps clean bench bench-quick bench-build bench-deps modules-lint bench-test packaging-deps packaging-test
 
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/rondo ./cmd/rondo
@@ -47,6 +47,13 @@ test: deps lint bench-test packaging-test
 portable: deps
 	@echo "seed $(RONDO_SEED)"
 	$(GO) test -tags portable -race -shuffle=on -short -timeout=20m ./...
+
+# On a Mac, as a user who is logged in: what there is of tests for it, and the life of an app
+# under launchd. Nobody has run it yet: say what you saw.
+test-mac:
+	@test "$$(uname)" = Darwin || { echo "make test-mac: this is no Mac"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout=20m $$($(GO) list ./... | grep -v '/e2e$$\|/e2e/machine$$')
 
 # What runs whole services: real masters, Node, and booted machines.
 e2e: deps
