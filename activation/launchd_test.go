@@ -102,23 +102,27 @@ func TestWhatLaunchdRefusesIsSaid(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		err   error
-		fd    func() int
+		fd    func(*testing.T) int
 		twice bool
 		says  string
 	}{
 		{name: "no name", err: syscall.ENOENT, says: `launchd has no socket "web" for this job`},
 		{name: "twice", twice: true, says: "were taken before"},
 		{name: "refused", err: syscall.EPERM, says: "operation not permitted"},
-		{name: "port 0", fd: func() int { return opened(t, unix.AF_INET, unix.SOCK_STREAM, nil, false) }, says: "is bound to no port: give it a SockServiceName"},
-		{name: "connected", fd: func() int {
+		{name: "port 0", fd: func(t *testing.T) int { return opened(t, unix.AF_INET, unix.SOCK_STREAM, nil, false) }, says: "is bound to no port: give it a SockServiceName"},
+		{name: "connected", fd: func(t *testing.T) int {
 			fd := opened(t, unix.AF_INET, unix.SOCK_DGRAM, local, false)
 			if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9}); err != nil {
 				t.Fatal(err)
 			}
 			return fd
 		}, says: "is connected: leave SockPassive out"},
-		{name: "seqpacket", fd: func() int {
-			return opened(t, unix.AF_UNIX, unix.SOCK_SEQPACKET, &unix.SockaddrUnix{Name: filepath.Join(t.TempDir(), "s")}, false)
+		{name: "seqpacket", fd: func(t *testing.T) int {
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+			if err != nil {
+				t.Skipf("not checked: a unix socket of another kind, of which this system has none: %v", err)
+			}
+			return fd
 		}, says: "SockType stream or dgram"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,7 +132,7 @@ func TestWhatLaunchdRefusesIsSaid(t *testing.T) {
 				f.errs["web"] = c.err
 			}
 			if c.fd != nil {
-				f.fds["web"] = []int{c.fd()}
+				f.fds["web"] = []int{c.fd(t)}
 			}
 			names := []string{"good", "web"}
 			if c.twice {
