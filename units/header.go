@@ -14,18 +14,39 @@ type Header struct {
 	Edited  bool   // the rest is not what rondo wrote
 }
 
-var firstLine = regexp.MustCompile(`^# rondo ([!-~]+) sha256=([0-9a-f]{64})\n`)
+// The first line of a unit, and the comment that a property list has before all but what
+// makes it one.
+var (
+	firstLine    = regexp.MustCompile(`^# rondo ([!-~]+) sha256=([0-9a-f]{64})\n`)
+	firstComment = regexp.MustCompile(`^<\?xml [^\n]*\n<!DOCTYPE [^\n]*\n<!-- rondo ([!-~]+) sha256=([0-9a-f]{64}) -->\n`)
+)
+
+// header gives the first line of f, and the version and the sum in it, or nothing.
+func (f File) header() []string {
+	if found := firstLine.FindStringSubmatch(f.Text); found != nil {
+		return found
+	}
+	return firstComment.FindStringSubmatch(f.Text)
+}
 
 // Header reads the first line of f; ours is false if rondo did not write it.
 //
-// A unit that was not edited and is not what Files gives now is outdated: rondo
-// may write it anew. One that was edited is a person's.
+// A unit that was not edited and is not what Files or Plist gives now is outdated:
+// rondo may write it anew. One that was edited is a person's.
 func (f File) Header() (h Header, ours bool) {
-	found := firstLine.FindStringSubmatch(f.Text)
+	found := f.header()
 	if found == nil {
 		return Header{}, false
 	}
-	return Header{Version: found[1], Edited: found[2] != sum(f.Text[len(found[0]):])}, true
+	return Header{Version: found[1], Edited: found[2] != sum(f.Body())}, true
+}
+
+// Body is the text of f after what Header reads: all of it, if rondo did not write it.
+func (f File) Body() string {
+	if found := f.header(); found != nil {
+		return f.Text[len(found[0]):]
+	}
+	return f.Text
 }
 
 // sealed puts the first line before text.

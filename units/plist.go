@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,27 +53,32 @@ type jobSocket struct {
 }
 
 // Plist renders the property list of a as a job of launchd, LABEL.plist, written by this
-// version of rondo; its output goes to a file in logs, a directory. It refuses what launchd
-// has no word for: the sandbox aside, which it has none of, whether it was asked for or not.
+// version of rondo; Logs must be set. It refuses what launchd has no word for: the sandbox
+// aside, which it has none of, whether it was asked for or not.
 //
 // Nobody has had launchd read it yet: other readers of property lists have.
-func (a App) Plist(version, logs string) (File, error) {
+func (a App) Plist(version string) (File, error) {
+	record := a
 	a.setDefaults()
-	a.Systemd = disconnected // the oldest to which nothing of a is news
+	a.Systemd = disconnected                 // the oldest to which nothing of a is news
+	if err := a.checkLaunchd(); err != nil { // first: what systemd has instead is no help here
+		return File{}, fmt.Errorf("units: %w", err)
+	}
 	if err := a.check(); err != nil {
 		return File{}, fmt.Errorf("units: %w", err)
 	}
 	if err := checkVersion(version); err != nil {
 		return File{}, fmt.Errorf("units: %w", err)
 	}
-	if err := a.checkLaunchd(); err != nil {
-		return File{}, fmt.Errorf("units: %w", err)
-	}
-	text, err := plist.MarshalIndent(a.job(logs), plist.XMLFormat, "\t")
+	text, err := plist.MarshalIndent(a.job(), plist.XMLFormat, "\t")
 	if err != nil {
 		return File{}, fmt.Errorf("units: %w", err)
 	}
-	return File{a.Label() + ".plist", withComment(string(text), version)}, nil
+	comment, err := recordComment(record)
+	if err != nil {
+		return File{}, fmt.Errorf("units: %w", err)
+	}
+	return File{a.Label() + ".plist", withComments(string(text), version, comment)}, nil
 }
 
 // checkLaunchd refuses what launchd cannot do.
@@ -92,6 +99,16 @@ func (a App) checkLaunchd() error {
 		return wrong("CPUQuota", "%s", none)
 	case a.NoNetwork:
 		return wrong("NoNetwork", "%s", none)
+	case slices.ContainsFunc(a.Environment, func(v string) bool { return strings.HasPrefix(v, runtimeVariable+"=") }):
+		return wrong("Environment", "%s is where rondo finds the control socket: leave it out", runtimeVariable)
+	}
+	if err := checkPath(a.Logs); err != nil {
+		return wrong("Logs", "%w", err)
+	}
+	if a.RuntimeDirectory != "" {
+		if err := checkPath(a.RuntimeDirectory); err != nil {
+			return wrong("RuntimeDirectory", "%w", err)
+		}
 	}
 	for _, l := range a.Listeners {
 		if err := l.checkLaunchd(); err != nil {
@@ -100,6 +117,9 @@ func (a App) checkLaunchd() error {
 	}
 	return nil
 }
+
+// runtimeVariable tells a master where its control socket is to be.
+const runtimeVariable = "RUNTIME_DIRECTORY"
 
 // maxMacPath is sizeof sun_path on macOS, with the NUL.
 const maxMacPath = 104
@@ -120,8 +140,11 @@ func (l Listener) checkLaunchd() error {
 	return nil
 }
 
-func (a App) job(logs string) job {
-	log := logs + "/rondo-" + a.Name + ".log"
+// LogFile is where launchd writes what the job says.
+func (a App) LogFile() string { return filepath.Join(a.Logs, "rondo-"+a.Name+".log") }
+
+func (a App) job() job {
+	log := a.LogFile()
 	j := job{
 		Label:            a.Label(),
 		ProgramArguments: []string{a.Rondo, "run", "--config", a.Config},
@@ -154,6 +177,9 @@ func (a App) variables() map[string]string {
 	for _, v := range a.Environment {
 		name, value, _ := strings.Cut(v, "=")
 		all[name] = value
+	}
+	if a.RuntimeDirectory != "" {
+		all[runtimeVariable] = a.RuntimeDirectory
 	}
 	return all
 }
@@ -196,11 +222,11 @@ func (l Listener) jobSocket() jobSocket {
 	return s
 }
 
-// withComment puts the first line of a unit into a property list, as a comment: the
-// sum is of what follows it.
-func withComment(text, version string) string {
+// withComments puts the first line of a unit into a property list, as a comment, and
+// record after it: the sum is of what follows the first.
+func withComments(text, version, record string) string {
 	head, rest, _ := strings.Cut(text, "<plist ")
-	rest = "<plist " + rest
+	rest = record + "<plist " + rest
 	if !strings.HasSuffix(rest, "\n") {
 		rest += "\n"
 	}

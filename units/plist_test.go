@@ -23,17 +23,25 @@ func launchdCases(t testing.TB) map[string]func(*App) {
 		},
 		"udp":     func(a *App) { a.Listeners = listeners(t, "dns@udp:0.0.0.0:53") },
 		"none":    func(a *App) { a.Listeners = nil },
-		"user":    func(a *App) { a.User, a.UserManager = "", true },
+		"user":    func(a *App) { a.User, a.UserManager, a.RuntimeDirectory = "", true, "" },
 		"foreign": func(a *App) { a.Listeners = listeners(t, "http@[::]:8080", "fd:http=3000") },
 	}
+}
+
+// macApp is a simple App for launchd, changed.
+func macApp(t *testing.T, change func(*App)) App {
+	t.Helper()
+	a := simple(t, oldest)
+	a.Logs, a.RuntimeDirectory = "/Library/Logs", "/usr/local/var/run/rondo/app"
+	change(&a)
+	return a
 }
 
 func TestPropertyListsAreAsGolden(t *testing.T) {
 	for name, change := range launchdCases(t) {
 		t.Run(name, func(t *testing.T) {
-			a := simple(t, oldest)
-			change(&a)
-			f, err := a.Plist(testVersion, "/Library/Logs")
+			a := macApp(t, change)
+			f, err := a.Plist(testVersion)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,9 +79,8 @@ func TestPropertyListsMeanTheSameToAForeignReader(t *testing.T) {
 	}
 	for name, change := range launchdCases(t) {
 		t.Run(name, func(t *testing.T) {
-			a := simple(t, oldest)
-			change(&a)
-			f, err := a.Plist(testVersion, "/Library/Logs")
+			a := macApp(t, change)
+			f, err := a.Plist(testVersion)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,23 +114,59 @@ func TestPropertyListsMeanTheSameToAForeignReader(t *testing.T) {
 
 func TestWhatLaunchdCannotDoIsRefused(t *testing.T) {
 	for want, change := range map[string]func(*App){
-		"User: launchd makes no account":           func(a *App) { a.User = "" },
-		"EnvironmentFiles: launchd reads none":     func(a *App) { a.EnvironmentFiles = []string{"/etc/app.env"} },
-		"MemoryMax: launchd has nothing like it":   func(a *App) { a.MemoryMax = 1 << 30 },
-		"TasksMax: launchd has nothing like it":    func(a *App) { a.TasksMax = 10 },
-		"CPUQuota: launchd has nothing like it":    func(a *App) { a.CPUQuota = 50 },
-		"NoNetwork: launchd has nothing like it":   func(a *App) { a.NoNetwork = true },
-		"Credentials: launchd has nothing like it": func(a *App) { a.Credentials = map[string]string{"key": "/etc/key"} },
-		"macOS has no abstract sockets":            func(a *App) { a.Listeners = listeners(t, "unix:@app=3000") },
-		"macOS has room for 103":                   func(a *App) { a.Listeners = listeners(t, "unix:/"+strings.Repeat("a", 103)+"=3000") },
-		"User: launchd gives the socket to":        func(a *App) { a.Listeners = listeners(t, "unix:/run/s=3000"); a.Listeners[0].User = "www" },
-		"Group: launchd gives the socket to":       func(a *App) { a.Listeners = listeners(t, "unix:/run/s=3000"); a.Listeners[0].Group = "www" },
-		"Backlog: launchd chooses it":              func(a *App) { a.Listeners[0].Backlog = 100 },
+		"User: launchd makes no account":                func(a *App) { a.User = "" },
+		"EnvironmentFiles: launchd reads none":          func(a *App) { a.EnvironmentFiles = []string{"/etc/app.env"} },
+		"MemoryMax: launchd has nothing like it":        func(a *App) { a.MemoryMax = 1 << 30 },
+		"TasksMax: launchd has nothing like it":         func(a *App) { a.TasksMax = 10 },
+		"CPUQuota: launchd has nothing like it":         func(a *App) { a.CPUQuota = 50 },
+		"NoNetwork: launchd has nothing like it":        func(a *App) { a.NoNetwork = true },
+		"Credentials: launchd has nothing like it":      func(a *App) { a.Credentials = map[string]string{"key": "/etc/key"} },
+		"macOS has no abstract sockets":                 func(a *App) { a.Listeners = listeners(t, "unix:@app=3000") },
+		"macOS has room for 103":                        func(a *App) { a.Listeners = listeners(t, "unix:/"+strings.Repeat("a", 103)+"=3000") },
+		"User: launchd gives the socket to":             func(a *App) { a.Listeners = listeners(t, "unix:/run/s=3000"); a.Listeners[0].User = "www" },
+		"Group: launchd gives the socket to":            func(a *App) { a.Listeners = listeners(t, "unix:/run/s=3000"); a.Listeners[0].Group = "www" },
+		"Environment: RUNTIME_DIRECTORY is where":       func(a *App) { a.Environment = []string{"RUNTIME_DIRECTORY=/x"} },
+		"Logs: it is empty":                             func(a *App) { a.Logs = "" },
+		`RuntimeDirectory: "x" is not an absolute path`: func(a *App) { a.RuntimeDirectory = "x" },
+		"Backlog: launchd chooses it":                   func(a *App) { a.Listeners[0].Backlog = 100 },
 	} {
-		a := simple(t, oldest)
-		change(&a)
-		if _, err := a.Plist(testVersion, "/Library/Logs"); err == nil || !strings.Contains(err.Error(), want) {
+		a := macApp(t, change)
+		if _, err := a.Plist(testVersion); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Plist = %v, want %q", err, want)
+		}
+	}
+}
+
+func TestPropertyListsTellWhoWroteThemAndWhatFrom(t *testing.T) {
+	for name, change := range launchdCases(t) {
+		a := macApp(t, change)
+		a.Args = []string{"a--b---", "-->"} // which would end a comment
+		f, err := a.Plist(testVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, ours := f.Header(); !ours || h.Edited || h.Version != testVersion {
+			t.Errorf("%s: Header = %+v, %v", name, h, ours)
+		}
+		if got, err := f.App(); err != nil || !reflect.DeepEqual(got, a) {
+			t.Errorf("%s: App = %+v, %v, want %+v", name, got, err, a)
+		}
+		if body := f.Body(); !strings.HasPrefix(body, recordBegins) || !strings.HasSuffix(f.Text, body) {
+			t.Errorf("%s: Body = %q", name, body)
+		}
+		var read map[string]any
+		if _, err := plist.Unmarshal([]byte(f.Text), &read); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, edit := range [][2]string{{"</plist>", "</plist> "}, {recordBegins, "<!-- "}} {
+			edited := File{f.Name, strings.Replace(f.Text, edit[0], edit[1], 1)}
+			if h, ours := edited.Header(); !ours || !h.Edited {
+				t.Errorf("%s: an edit of %q is not seen: %+v, %v", name, edit[0], h, ours)
+			}
+		}
+		other := File{f.Name, strings.Replace(f.Text, "<!-- rondo ", "<!-- ", 1)}
+		if _, ours := other.Header(); ours || other.Body() != other.Text {
+			t.Errorf("%s: what rondo did not write is ours", name)
 		}
 	}
 }

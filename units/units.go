@@ -8,7 +8,8 @@
 // a person edited is told from one of an older rondo; its last section holds the
 // App, so that a later rondo can write the unit anew without asking again.
 //
-// Plist renders the same App as a property list for launchd.
+// Plist renders the same App as a property list for launchd, which has both, the line
+// and the App, as comments.
 //
 // # Ownership
 //
@@ -89,6 +90,12 @@ type App struct {
 	NoNetwork   bool `json:",omitzero"` // no network but the sockets that were passed
 	UserManager bool `json:",omitzero"` // for systemctl --user
 	Systemd     int  `json:",omitzero"` // version of the manager; 0 means 252, the oldest
+
+	// Of launchd alone: the directory of the file that the job writes to, and the one
+	// that it is told of as its own, for the control socket. Empty means that it is
+	// told of none, and finds one by TMPDIR.
+	Logs             string `json:",omitzero"`
+	RuntimeDirectory string `json:",omitzero"`
 }
 
 // Listener is a socket that the manager opens.
