@@ -27,8 +27,8 @@ const askName = 2 * time.Second
 //
 // The socket in $RUNTIME_DIRECTORY, which is our own unit's, is taken first when
 // it is name's, so that no other user's master of the same name can get between.
-// Then come the places of this user, /run/rondo and, for root, those of every
-// user: of two with one name, neither is taken.
+// Then come the places of this user, those of the system's units and, for root,
+// those of every user: of two with one name, neither is taken.
 func Find(ctx context.Context, name string) (*Caller, error) {
 	if strings.Contains(name, "/") {
 		return At(name), nil
@@ -80,8 +80,8 @@ func patterns(name string) []string {
 		list = append(list, filepath.Join(dir, "rondo", name, socketName))
 	}
 	list = append(list,
-		filepath.Join(tempDirectory(), name, socketName),
-		filepath.Join("/run/rondo", name, socketName))
+		filepath.Join(TempDirectory(), name, socketName),
+		filepath.Join(systemDirectory, name, socketName))
 	if os.Getuid() == 0 {
 		list = append(list, filepath.Join("/run/user/*/rondo", name, socketName))
 	}

@@ -14,7 +14,7 @@ func home(t *testing.T) (user, temp string) {
 	t.Setenv("RUNTIME_DIRECTORY", "")
 	t.Setenv("XDG_RUNTIME_DIR", user)
 	t.Setenv("TMPDIR", temp)
-	return filepath.Join(user, "rondo"), tempDirectory()
+	return filepath.Join(user, "rondo"), TempDirectory()
 }
 
 // start runs a master called name below dir and returns its socket.

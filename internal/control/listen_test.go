@@ -141,7 +141,7 @@ func TestPathRefusesADirectoryThatIsNotOursAlone(t *testing.T) {
 	} {
 		temp := shortDir(t)
 		t.Setenv("TMPDIR", temp)
-		err := spoil(tempDirectory())
+		err := spoil(TempDirectory())
 		if errors.Is(err, fs.ErrPermission) {
 			t.Logf("not checked without root: %s", want)
 			continue

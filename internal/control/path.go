@@ -15,6 +15,10 @@ import (
 
 const socketName = "control.sock"
 
+// LaunchdDirectory is where launchd's jobs of the system have their control sockets, each
+// below its NAME: rondo install makes that, and tells the job by $RUNTIME_DIRECTORY.
+const LaunchdDirectory = "/usr/local/var/run/rondo"
+
 // Path returns where the control socket of the service name is, for a master in
 // this environment, and makes the directories that lead there.
 //
@@ -32,7 +36,7 @@ func Path(name string) (string, error) {
 		dir := filepath.Join(base, "rondo")
 		return privateSocket(dir, filepath.Join(dir, name))
 	}
-	dir := tempDirectory()
+	dir := TempDirectory()
 	return privateSocket(dir, filepath.Join(dir, name))
 }
 
@@ -99,6 +103,8 @@ func userDirectory() string {
 	return dir
 }
 
-func tempDirectory() string {
+// TempDirectory is where the masters of this user have their control sockets that know
+// of no other place, each below its NAME.
+func TempDirectory() string {
 	return filepath.Join(os.TempDir(), "rondo-"+strconv.Itoa(os.Getuid()))
 }

@@ -1,0 +1,7 @@
+//go:build !darwin
+
+package control
+
+// The directory is systemd's to make, and to remove.
+
+const systemDirectory = "/run/rondo"
