@@ -56,35 +56,30 @@ func (m *Machine) identity(req Request, a units.App) (identity, error) {
 		return identity{account: account, why: "whose manager it is"}, err
 	}
 	if req.RunAs != "" {
-		return m.named(req)
+		name, _, _ := strings.Cut(req.RunAs, ":")
+		return named(m.Accounts, req, fmt.Sprintf("make one (sudo useradd --system %s), or leave --run-as out", name))
 	}
 	if req.Foreign {
 		return m.ownAccount(req, a)
 	}
-	uid, err := m.Accounts.Owner(a.Directory)
-	if err != nil {
-		return identity{}, fmt.Errorf("directory: %w", err)
-	}
-	if uid == 0 {
+	id, isRoot, err := ownerOf(m.Accounts, a.Directory)
+	if isRoot {
 		return m.ownAccount(req, a)
 	}
-	account, err := m.Accounts.Lookup(strconv.Itoa(uid))
-	if err != nil {
-		return identity{}, fmt.Errorf("%s belongs to uid %d, which is no account: say --run-as ACCOUNT", a.Directory, uid)
-	}
-	return identity{user: account.Name, account: account, why: "who owns " + a.Directory}, nil
+	return id, err
 }
 
-// named is for --run-as ACCOUNT or ACCOUNT:GROUP.
-func (m *Machine) named(req Request) (identity, error) {
+// named is for --run-as ACCOUNT or ACCOUNT:GROUP; instead is what to do where there is no
+// such account.
+func named(accounts Accounts, req Request, instead string) (identity, error) {
 	name, group, _ := strings.Cut(req.RunAs, ":")
 	id := identity{user: name, group: group, why: "as --run-as says"}
 	if req.Foreign {
 		return id, nil
 	}
 	var err error
-	if id.account, err = m.Accounts.Lookup(name); err != nil {
-		return identity{}, fmt.Errorf("--run-as: there is no account %q: make one (sudo useradd --system %s), or leave --run-as out", name, name)
+	if id.account, err = accounts.Lookup(name); err != nil {
+		return identity{}, fmt.Errorf("--run-as: there is no account %q: %s", name, instead)
 	}
 	if group != "" {
 		if id.account.GID, err = groupID(group); err != nil {
@@ -92,6 +87,22 @@ func (m *Machine) named(req Request) (identity, error) {
 		}
 	}
 	return id, nil
+}
+
+// ownerOf is who owns the working directory, unless that is root.
+func ownerOf(accounts Accounts, directory string) (id identity, isRoot bool, err error) {
+	uid, err := accounts.Owner(directory)
+	if err != nil {
+		return identity{}, false, fmt.Errorf("directory: %w", err)
+	}
+	if uid == 0 {
+		return identity{}, true, nil
+	}
+	account, err := accounts.Lookup(strconv.Itoa(uid))
+	if err != nil {
+		return identity{}, false, fmt.Errorf("%s belongs to uid %d, which is no account: say --run-as ACCOUNT", directory, uid)
+	}
+	return identity{user: account.Name, account: account, why: "who owns " + directory}, false, nil
 }
 
 // checkSocketOwner looks for whom the manager gives unix sockets to.

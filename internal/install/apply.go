@@ -140,14 +140,10 @@ func (a *applying) disable(ctx context.Context, name string) error {
 func (a *applying) write(ctx context.Context) error {
 	a.undo.add("daemon-reload", a.forget)
 	for _, f := range a.files {
-		made, err := makeDirectories(filepath.Dir(f.path), a.directoryMode())
-		for _, dir := range made {
-			a.undo.add("remove "+dir, func(context.Context) error { removeIfEmpty(dir); return nil })
-		}
-		if err != nil {
+		if err := a.undo.makeDirectories(filepath.Dir(f.path), a.directoryMode()); err != nil {
 			return err
 		}
-		if err := a.replace(f.path, f); err != nil {
+		if err := a.undo.replace(f.path, f); err != nil {
 			return err
 		}
 		if a.account != nil && f.path == a.Paths.sysusers(a.App.Name) {
@@ -157,7 +153,7 @@ func (a *applying) write(ctx context.Context) error {
 		}
 	}
 	for _, f := range a.gone {
-		if err := a.replace(f.path, nil); err != nil {
+		if err := a.undo.replace(f.path, nil); err != nil {
 			return err
 		}
 	}
@@ -173,24 +169,6 @@ func (a *applying) unlink() error {
 	}
 	a.undo.add("restore "+a.link, func(context.Context) error { return os.Symlink(target, a.link) })
 	return os.Remove(a.link)
-}
-
-// replace puts f, or nothing, in the place of what is at path.
-func (a *applying) replace(path string, f *file) error {
-	old, err := read(path)
-	if err != nil {
-		return err
-	}
-	a.undo.add("restore "+path, func(context.Context) error {
-		if old == nil {
-			return remove(path)
-		}
-		return old.write()
-	})
-	if f == nil {
-		return remove(path)
-	}
-	return f.write()
 }
 
 func (a *applying) createAccount(ctx context.Context, rule string) error {

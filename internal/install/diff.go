@@ -31,7 +31,7 @@ func meaning(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if line != "" && line[0] != '#' && line[0] != ';' {
+		if line != "" && line[0] != '#' && line[0] != ';' && !strings.HasPrefix(line, "<!--") {
 			lines = append(lines, line)
 		}
 	}

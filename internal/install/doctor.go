@@ -160,7 +160,7 @@ func (e *examination) settings(ctx context.Context) {
 	err = p.findCommand(Request{Command: s.Command})
 	if err == nil {
 		p.use()
-		err = p.checkScript()
+		err = p.checkScript(servicePath)
 	}
 	if err != nil {
 		e.wrong(e.edit(), "%s: %v", e.app.Config, err)

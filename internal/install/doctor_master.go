@@ -72,36 +72,52 @@ func (e *examination) master(ctx context.Context, u systemd.Unit) {
 // workers are those that should be ready; it says whether one is. A worker that is
 // started for the first time is given its time.
 func (e *examination) workers(u systemd.Unit, s status) (serves bool) {
-	ready, ends := make(map[int]bool), make(map[int]string)
-	last := ""
-	for _, w := range s.Workers {
-		if w.State == "ready" {
-			ready[w.Slot] = true
-		} else if w.LastExit != nil {
-			ends[w.Slot] = w.LastExit.Reason
-			last = ": the last one " + w.LastExit.Reason
-		}
-	}
-	if len(ready) == 0 {
+	ends, last, serves := s.ends()
+	if !serves {
 		e.wrong(e.journal(u.Name), "%s has no ready worker%s", u.Name, last)
 		return false
 	}
 	for _, slot := range slices.Sorted(maps.Keys(ends)) {
-		if !ready[slot] {
-			e.wrong(e.root(fmt.Sprintf("journalctl -n 20 -t %s/%d", e.name, slot)), "%s has no worker in slot %d: its last one %s", u.Name, slot, ends[slot])
-		}
+		e.wrong(e.root(fmt.Sprintf("journalctl -n 20 -t %s/%d", e.name, slot)), "%s has no worker in slot %d: its last one %s", u.Name, slot, ends[slot])
 	}
 	return true
 }
 
-// unserved are the listeners that nobody serves.
-func (e *examination) unserved(s status) {
-	for _, l := range s.Listeners {
-		if s.State == "ready" && l.Passed && l.Asked != nil && !*l.Asked {
-			e.wrong(e.editSockets(), "no worker listens on %s (%s), so its connections wait for ever: map it in %s to what the program listens on, or take it out",
-				l.Address, l.Name, e.app.Config)
+// ends are why the last workers ended of the slots that have no ready one, by slot, and
+// of the last of them as the end of a message; serves says whether any worker is ready.
+func (s status) ends() (ends map[int]string, last string, serves bool) {
+	ends = make(map[int]string)
+	for _, w := range s.Workers {
+		if w.State != "ready" && w.LastExit != nil {
+			ends[w.Slot] = w.LastExit.Reason
+			last = ": the last one " + w.LastExit.Reason
 		}
 	}
+	for _, w := range s.Workers {
+		if w.State == "ready" {
+			delete(ends, w.Slot)
+			serves = true
+		}
+	}
+	return ends, last, serves
+}
+
+// unserved are the listeners that nobody serves.
+func (e *examination) unserved(s status) {
+	for _, what := range s.unserved(e.app.Config) {
+		e.wrong(e.editSockets(), "%s", what)
+	}
+}
+
+// unserved tells of each listener that no worker asked for.
+func (s status) unserved(config string) (texts []string) {
+	for _, l := range s.Listeners {
+		if s.State == "ready" && l.Passed && l.Asked != nil && !*l.Asked {
+			texts = append(texts, fmt.Sprintf("no worker listens on %s (%s), so its connections wait for ever: map it in %s to what the program listens on, or take it out",
+				l.Address, l.Name, config))
+		}
+	}
+	return texts
 }
 
 // opened are sockets that workers bound themselves, which may be meant.

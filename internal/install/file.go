@@ -55,18 +55,12 @@ func (f *file) masks() bool {
 
 // body is the text without the first line if that is rondo's: it names the version,
 // and a new version alone is no change.
-func (f *file) body() string {
-	if !f.ours() {
-		return f.text
-	}
-	_, body, _ := strings.Cut(f.text, "\n")
-	return body
-}
+func (f *file) body() string { return units.File{Text: f.text}.Body() }
 
 // wrote says whether rondo wrote just what other is, whatever became of it since.
 func (f *file) wrote(other *file) bool {
-	first, _, _ := strings.Cut(f.text, "\n")
-	h, ours := units.File{Text: first + "\n" + other.body()}.Header()
+	first := strings.TrimSuffix(f.text, f.body())
+	h, ours := units.File{Text: first + other.body()}.Header()
 	return ours && !h.Edited
 }
 

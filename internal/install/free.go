@@ -47,16 +47,21 @@ func socketOf(l units.Listener) string {
 // taken says who listens where l is to, by trying it. A socket unit would fail for
 // a port; a path the manager would take from whoever has it.
 func (m *Machine) taken(ctx context.Context, l units.Listener) error {
+	return taken(l, func() string { return m.holder(ctx, l) })
+}
+
+// taken is Machine.taken with what says " by whom" a port is taken.
+func taken(l units.Listener, holder func() string) error {
 	switch {
 	case l.Kind == settings.KindTCP, l.Kind == settings.KindUDP:
-		return m.takenPort(ctx, l)
+		return takenPort(l, holder)
 	case l.Kind == settings.KindUnix && strings.HasPrefix(l.Path, "/"):
 		return takenPath(l.Path)
 	}
 	return nil
 }
 
-func (m *Machine) takenPort(ctx context.Context, l units.Listener) error {
+func takenPort(l units.Listener, holder func() string) error {
 	network, address := string(l.Kind), ":"+strconv.Itoa(int(l.Port))
 	if l.IP.IsValid() {
 		family := "4"
@@ -68,7 +73,7 @@ func (m *Machine) takenPort(ctx context.Context, l units.Listener) error {
 	err := bindFor(network, address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--listen %s: the port is taken%s", l, m.holder(ctx, l.Kind, int(l.Port)))
+		return fmt.Errorf("--listen %s: the port is taken%s", l, holder())
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("--listen %s: ports below the system's limit need root: use a higher one, or the system's manager (sudo rondo install, without --user)", l)
 	}
@@ -91,10 +96,19 @@ func bindFor(network, address string) error {
 	return listener.Close()
 }
 
-// holder is " by whom" that is known: of the manager the unit.
-func (m *Machine) holder(ctx context.Context, kind settings.Kind, port int) string {
-	who := sys.PortHolder(string(kind), port)
-	if who == "" {
+// portHolder is " by whom" l's port is taken, if that is known.
+func portHolder(l units.Listener) string {
+	if who := sys.PortHolder(string(l.Kind), int(l.Port)); who != "" {
+		return " by " + who
+	}
+	return ""
+}
+
+// holder is portHolder, but of the manager the unit.
+func (m *Machine) holder(ctx context.Context, l units.Listener) string {
+	kind, port := l.Kind, int(l.Port)
+	by := portHolder(l)
+	if by == "" {
 		return ""
 	}
 	unit, err := m.Manager.UnitOf(ctx, sys.PortHolderPID(string(kind), port))
@@ -103,7 +117,7 @@ func (m *Machine) holder(ctx context.Context, kind settings.Kind, port int) stri
 			return " by " + socket.Name + ", which is of " + strings.Join(socket.Triggers, ", ")
 		}
 	}
-	return " by " + who
+	return by
 }
 
 // managers is the unit that the manager's own process is of.

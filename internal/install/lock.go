@@ -20,7 +20,12 @@ const lockAgain = 50 * time.Millisecond
 // others from it until unlock is called, or the process ends. If it has to wait, it
 // says once for whom, as "pid 4711". If ctx ends first, that is the error.
 func (m *Machine) Lock(ctx context.Context, waits func(who string)) (unlock func(), err error) {
-	path := filepath.Join(m.Paths.Run, "rondo-install.lock")
+	return lockIn(ctx, m.Paths.Run, waits)
+}
+
+// lockIn is Lock by a file in this directory.
+func lockIn(ctx context.Context, dir string, waits func(who string)) (unlock func(), err error) {
+	path := filepath.Join(dir, "rondo-install.lock")
 	again := time.NewTicker(lockAgain)
 	defer again.Stop()
 	for told := false; ; told = true {

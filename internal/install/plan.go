@@ -153,35 +153,17 @@ func (p *Plan) compare(want []*file, have *present, overwrite bool, m *Machine) 
 	for _, f := range have.files() {
 		there[f.path] = f
 	}
-	var edited []*file
+	c := comparison{settings: p.Settings, overwrite: overwrite}
 	for _, f := range want {
-		old := there[f.path]
-		delete(there, f.path)
 		if filepath.Dir(f.path) == m.Paths.Units && p.Primary == "" {
 			p.Primary = filepath.Base(f.path)
 		}
-		switch {
-		case old == nil:
-			p.Changes = append(p.Changes, Change{Path: f.path, New: f.text})
-		case old.body() == f.body():
-			continue
-		case !old.edited() || overwrite:
-			p.Changes = append(p.Changes, Change{f.path, old.text, f.text})
-		case old.wrote(f):
-			if err := loads(old); err != nil {
-				return err
-			}
-			p.Edited = append(p.Edited, Change{old.path, f.text, old.text})
-			continue
-		case p.same(old):
-			p.Edited = append(p.Edited, Change{old.path, old.text, old.text})
-			continue
-		default:
-			edited = append(edited, old)
-			continue
+		if err := c.add(there[f.path], f); err != nil {
+			return err
 		}
-		p.files = append(p.files, f)
+		delete(there, f.path)
 	}
+	p.Changes, p.Edited, p.files = c.changes, c.edited, c.files
 	for _, f := range have.sockets { // of listeners that are not wanted any more
 		if there[f.path] == nil {
 			continue
@@ -189,34 +171,7 @@ func (p *Plan) compare(want []*file, have *present, overwrite bool, m *Machine) 
 		p.gone = append(p.gone, f)
 		p.Changes = append(p.Changes, Change{Path: f.path, Old: f.text})
 	}
-	return m.refuseEdited(edited, p.App.Name)
-}
-
-// loads says what keeps a NAME.toml from being read.
-func loads(f *file) error {
-	if filepath.Ext(f.path) != ".toml" {
-		return nil
-	}
-	if _, err := (settings.Sources{File: f.path}).Load(); err != nil {
-		return fmt.Errorf("%w: it was edited: mend it, or give the edit up with --overwrite", err)
-	}
-	return nil
-}
-
-// same says whether an edited NAME.toml has the wanted settings all the same.
-func (p *Plan) same(f *file) bool {
-	if filepath.Ext(f.path) != ".toml" {
-		return false
-	}
-	s, err := settings.Sources{File: f.path}.Load()
-	return err == nil && flat(s) == flat(p.Settings)
-}
-
-// flat is s as text, with what its pointers point to.
-func flat(s settings.Settings) string {
-	listen := fmt.Sprint(s.Listen)
-	s.Listen = nil
-	return fmt.Sprintf("%+v %s", s, listen)
+	return m.refuseEdited(c.lost, p.App.Name)
 }
 
 // refuseEdited names what a person edited and would lose.
@@ -261,7 +216,7 @@ func (m *Machine) look(ctx context.Context, p *Plan, have *present) error {
 	}
 	if p.active {
 		p.Shut = nil
-		p.Restarts, p.Reloads = p.restarts()
+		p.Restarts, p.Reloads = restarts(p.Changes, p.Settings)
 	}
 	return m.dropIns(ctx, p)
 }
@@ -294,16 +249,17 @@ func (p *Plan) reopens() bool {
 	})
 }
 
-// restarts says what a service that runs needs to take the change.
-func (p *Plan) restarts() (restart, reload bool) {
-	for _, c := range p.Changes {
+// restarts says what a service that runs needs to take changes, of NAME.toml to these
+// settings.
+func restarts(changes []Change, to settings.Settings) (restart, reload bool) {
+	for _, c := range changes {
 		switch filepath.Ext(c.Path) {
 		case ".service":
 			restart = restart || len(difference(meaning(c.Old), meaning(c.New))) > 0
 		case ".toml":
 			reload = true
 			old, err := (settings.Sources{File: c.Path}).Load()
-			restart = restart || err != nil || len(settings.Diff(old, p.Settings)) > 0
+			restart = restart || err != nil || len(settings.Diff(old, to)) > 0
 		}
 	}
 	return restart, reload && !restart

@@ -78,14 +78,19 @@ func (m *Machine) socketsOf(name string) (list []*file, err error) {
 
 // unitFiles are the paths of the unit files of a kind, sorted.
 func (m *Machine) unitFiles(suffix string) ([]string, error) {
-	entries, err := os.ReadDir(m.Paths.Units)
+	return filesIn(m.Paths.Units, suffix)
+}
+
+// filesIn are the paths of the files in dir that end in suffix, sorted.
+func filesIn(dir, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var paths []string
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), suffix) && e.Type().IsRegular() {
-			paths = append(paths, m.Paths.unit(e.Name()))
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
 	return paths, err
@@ -148,21 +153,31 @@ func (p *present) app() (units.App, error) {
 	if p.service == nil {
 		return units.App{}, fmt.Errorf("%s.service is not there", p.name)
 	}
-	a, err := units.File{Name: filepath.Base(p.service.path), Text: p.service.text}.App()
+	return p.service.app(p.name)
+}
+
+// app is what f was rendered from, which is to be the app called name.
+func (f *file) app(name string) (units.App, error) {
+	a, err := units.File{Name: filepath.Base(f.path), Text: f.text}.App()
 	if err != nil {
 		return a, errors.New(strings.TrimPrefix(err.Error(), "units: "))
 	}
-	if a.Name != p.name {
-		return a, fmt.Errorf("%s is of the app %q: was it copied?", p.service.path, a.Name)
+	if a.Name != name {
+		return a, fmt.Errorf("%s is of the app %q: was it copied?", f.path, a.Name)
 	}
 	return a, nil
 }
 
 // notInstalled says so, in one sentence.
 func (m *Machine) notInstalled(name string) error {
-	f, err := read(m.Paths.unit(name + ".service"))
+	return noUnit(name, m.Paths.unit(name+".service"))
+}
+
+// noUnit says that rondo did not write what is at path, or that nothing is.
+func noUnit(name, path string) error {
+	f, err := read(path)
 	if err == nil && f != nil {
 		return fmt.Errorf("%s is not rondo's: it is left alone", f.path)
 	}
-	return fmt.Errorf("%s is not installed: rondo wrote no %s", name, m.Paths.unit(name+".service"))
+	return fmt.Errorf("%s is not installed: rondo wrote no %s", name, path)
 }

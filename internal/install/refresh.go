@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/rondokit/rondo/internal/settings"
+	"github.com/rondokit/rondo/units"
 )
 
 // Refresh plans to write the units of an installed app anew: as this rondo does,
@@ -41,6 +42,17 @@ func (m *Machine) renewed(have *present, version int) (*proposal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: install it again, with all its flags", err)
 	}
+	p, err := renew(app, m.Rondo)
+	if err != nil {
+		return nil, err
+	}
+	p.app.Systemd = version
+	p.files, err = m.units(p.app)
+	return p, err
+}
+
+// renew is app with what its NAME.toml says by now, and with this rondo if its own is gone.
+func renew(app units.App, rondo string) (*proposal, error) {
 	s, err := settings.Sources{File: app.Config, DefaultName: app.Name}.Load()
 	if err != nil {
 		return nil, err
@@ -52,11 +64,9 @@ func (m *Machine) renewed(have *present, version int) (*proposal, error) {
 	if err := p.findCommand(Request{Command: s.Command}); err != nil {
 		return nil, err
 	}
-	p.app.Systemd = version
 	if _, err := os.Stat(app.Rondo); errors.Is(err, os.ErrNotExist) {
-		p.app.Rondo = m.Rondo
+		p.app.Rondo = rondo
 	}
 	p.use()
-	p.files, err = m.units(p.app)
-	return p, err
+	return p, nil
 }

@@ -49,21 +49,12 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 	case version < oldest:
 		return nil, fmt.Errorf("systemd %d runs here, and rondo needs %d or later", version, oldest)
 	}
-	s, err := settings.Sources{Flags: req.Flags, Command: req.Command}.Load()
+	p, err := resolve(req)
 	if err != nil {
 		return nil, err
 	}
-	p := &proposal{settings: s}
-	if err := p.findCommand(req); err != nil {
-		return nil, err
-	}
-	p.app = req.App
-	p.app.Name, p.app.Rondo, p.app.Config = s.Name, m.Rondo, m.Paths.toml(s.Name)
+	p.app.Rondo, p.app.Config = m.Rondo, m.Paths.toml(p.app.Name)
 	p.app.UserManager, p.app.Systemd = m.user(), version
-	p.app.Listeners = listeners(s.Listen, req.Socket)
-	if p.use(); req.Foreign {
-		p.app.Reads = nil
-	}
 	if p.identity, err = m.identity(req, p.app); err != nil {
 		return nil, err
 	}
@@ -78,6 +69,24 @@ func (m *Machine) propose(req Request, version int) (*proposal, error) {
 }
 
 const oldest = 252
+
+// resolve is what req comes to under any init: settings, command and listeners.
+func resolve(req Request) (*proposal, error) {
+	s, err := settings.Sources{Flags: req.Flags, Command: req.Command}.Load()
+	if err != nil {
+		return nil, err
+	}
+	p := &proposal{settings: s}
+	if err := p.findCommand(req); err != nil {
+		return nil, err
+	}
+	p.app = req.App
+	p.app.Name, p.app.Listeners = s.Name, listeners(s.Listen, req.Socket)
+	if p.use(); req.Foreign {
+		p.app.Reads = nil
+	}
+	return p, nil
+}
 
 // use has the app run what the settings say.
 func (p *proposal) use() {
@@ -147,7 +156,7 @@ func (p *proposal) checkFiles(req Request) error {
 	if err := p.checkNamed(); err != nil {
 		return err
 	}
-	return p.checkScript()
+	return p.checkScript(servicePath)
 }
 
 // A namedError is of a file that the service names, and without which it does not start.
@@ -200,14 +209,15 @@ func readable(path string) error {
 	return f.Close()
 }
 
-// checkScript looks for what the program itself will look for when it starts.
-func (p *proposal) checkScript() error {
-	if path := missingScript(p.app.Program, p.app.Directory, p.app.Args); path != "" {
-		return fmt.Errorf("command: %s: %w", path, fs.ErrNotExist)
+// checkScript looks for what the program itself will look for when it starts, with this
+// PATH if the app sets none.
+func (p *proposal) checkScript(path string) error {
+	if script := missingScript(p.app.Program, p.app.Directory, p.app.Args); script != "" {
+		return fmt.Errorf("command: %s: %w", script, fs.ErrNotExist)
 	}
 	in := interpreterOf(p.app.Program)
 	sets := slices.ContainsFunc(p.app.Environment, func(v string) bool { return strings.HasPrefix(v, "PATH=") })
-	if in.env == "" || sets || len(p.app.EnvironmentFiles) > 0 || inPath(in.env, servicePath) != "" {
+	if in.env == "" || sets || len(p.app.EnvironmentFiles) > 0 || inPath(in.env, path) != "" {
 		return nil
 	}
 	better := "the path of " + in.env
@@ -215,7 +225,7 @@ func (p *proposal) checkScript() error {
 		better = found
 	}
 	return fmt.Errorf("command: %s begins with #!%s %s, and a service's PATH (%s) has no %s: begin the command with it: %s %s",
-		p.app.Program, in.path, in.env, servicePath, in.env, better, strings.Join(p.settings.Command, " "))
+		p.app.Program, in.path, in.env, path, in.env, better, strings.Join(p.settings.Command, " "))
 }
 
 // render makes the files: settings first, for they are there when a unit is.
@@ -272,6 +282,7 @@ var flagOf = map[string]string{
 	"Directory": "--directory", "Config": "the path of NAME.toml", "Rondo": "--rondo", "Writes": "--write",
 	"User": "--run-as", "Group": "--run-as", "NoNetwork": "--network none", "Listeners": "--listen",
 	"Environment": "--env", "EnvironmentFiles": "--env-file", "Credentials": "--credential",
+	"LimitNOFILE": "--limit-nofile", "MemoryMax": "--memory-max", "TasksMax": "--tasks-max", "CPUQuota": "--cpu-quota",
 	"StartTimeout": "--start-timeout", "DrainTimeout": "--drain-timeout", "KillTimeout": "--kill-timeout",
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -18,6 +19,33 @@ type undoStep struct {
 
 func (u *undo) add(what string, do func(context.Context) error) {
 	u.steps = append(u.steps, undoStep{what, do})
+}
+
+// replace puts f, or nothing, in the place of what is at path.
+func (u *undo) replace(path string, f *file) error {
+	old, err := read(path)
+	if err != nil {
+		return err
+	}
+	u.add("restore "+path, func(context.Context) error {
+		if old == nil {
+			return remove(path)
+		}
+		return old.write()
+	})
+	if f == nil {
+		return remove(path)
+	}
+	return f.write()
+}
+
+// makeDirectories makes dir and what is missing above it.
+func (u *undo) makeDirectories(dir string, mode fs.FileMode) error {
+	made, err := makeDirectories(dir, mode)
+	for _, dir := range made {
+		u.add("remove "+dir, func(context.Context) error { removeIfEmpty(dir); return nil })
+	}
+	return err
 }
 
 // undoTime bounds taking back, in which a service may have to drain.
