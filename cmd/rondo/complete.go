@@ -21,12 +21,24 @@ func completeRunning(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 func completeInstalled(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var m machine
 	m.user, _ = cmd.Flags().GetBool("user")
-	if m.open() != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names, _ := m.Names() // without those that cannot be read
+	names, _ := m.names(initOf(cmd.Flags())) // without those that cannot be read
 	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// names are the apps that install made for an init.
+func (m *machine) names(by initSystem) ([]string, error) {
+	if by == byLaunchd {
+		l, err := m.launchd()
+		if err != nil {
+			return nil, err
+		}
+		return l.Names()
+	}
+	if err := m.open(); err != nil {
+		return nil, err
+	}
+	return m.Names()
 }
 
 // completeOneInstalled is completeInstalled for a command of one NAME.

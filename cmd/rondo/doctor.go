@@ -15,29 +15,37 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "doctor [NAME...]",
 		Short:             "Say what is wrong with installed apps, and the command that mends it",
-		Long:              "Doctor changes nothing. It exits 0 when nothing is wrong, and 1 otherwise. Run it as root to have all looked at.",
+		Long:              "Doctor changes nothing. It exits 0 when nothing is wrong, and 1 otherwise. Run it as root to have all looked at." + initHelp,
 		Example:           "sudo rondo doctor app",
 		ValidArgsFunction: completeInstalled,
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if m.init == byLaunchd {
+				return m.withLaunchd(cmd, false, func(ctx context.Context, l *install.Launchd) error {
+					fmt.Fprintln(cmd.OutOrStdout(), untried)
+					return examine(ctx, l, names, cmd.OutOrStdout())
+				})
+			}
 			return m.withMachine(cmd, false, func(ctx context.Context) error {
 				return examine(ctx, m.Machine, names, cmd.OutOrStdout())
 			})
 		},
 	}
+	addInit(cmd, &m.init)
 	cmd.Flags().BoolVar(&m.user, "user", false, "of this user's manager instead of the system's")
 	return cmd
 }
 
+// An examiner is an install.Machine or an install.Launchd.
+type examiner interface {
+	Names() ([]string, error)
+	Doctor(ctx context.Context, name string) ([]install.Finding, error)
+}
+
 // examine tells of the apps called names, or of all.
-func examine(ctx context.Context, m *install.Machine, names []string, out io.Writer) error {
-	if len(names) == 0 {
-		var err error
-		if names, err = m.Names(); err != nil {
-			return err
-		}
-		if len(names) == 0 {
-			fmt.Fprintln(out, "nothing is installed")
-		}
+func examine(ctx context.Context, m examiner, names []string, out io.Writer) error {
+	names, err := installed(m, names, out)
+	if err != nil {
+		return err
 	}
 	wrong := 0
 	noted := make(map[string]bool) // what is of the machine is said once

@@ -34,12 +34,14 @@ func newInstall() *cobra.Command {
 	refresh := false
 	cmd := &cobra.Command{
 		Use:   "install [flags] -- COMMAND [ARG...]",
-		Short: "Have systemd open the sockets and run COMMAND's workers behind them",
+		Short: "Have systemd or launchd open the sockets and run COMMAND's workers behind them",
 		Long: "Install writes NAME.toml, NAME.socket and NAME.service, and starts the socket: the service starts\n" +
 			"with the first connection. All is tried before anything is written, and a fault takes all back.\n" +
 			"Called again, it shows what differs and changes that alone: say all the flags each time,\n" +
 			"for RONDO_ variables do not count here. NAME.toml may be edited: a reload applies it.\n" +
-			"With --refresh it takes NAMEs, and brings the units of those apps, or of all, up to date.",
+			"With --refresh it takes NAMEs, and brings the units of those apps, or of all, up to date.\n" +
+			"With --init launchd a property list, rondo.NAME.plist, is in the place of the units, and a --dry-run\n" +
+			"works on any system. launchd has no sandbox, and takes another property list only with --apply-sockets." + initHelp,
 		Example:           "sudo rondo install --name app --listen 80=3000 -- node server.js",
 		ValidArgsFunction: completeInstall,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,12 +53,16 @@ func newInstall() *cobra.Command {
 				return usageError{errors.New("install: no command: say what to run, as in: sudo rondo install --name app --listen 80=3000 -- node server.js")}
 			}
 			in.req.Command = args
+			if in.init == byLaunchd {
+				return in.withLaunchd(cmd, !in.dryRun, in.installForLaunchd)
+			}
 			return in.withMachine(cmd, !in.dryRun, in.install)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.SetInterspersed(false) // what follows COMMAND is COMMAND's
+	addInit(cmd, &in.init)
 	flags.BoolVar(&in.user, "user", false, "for this user's manager instead of the system's")
 	flags.BoolVar(&in.dryRun, "dry-run", false, "print what would be written, and change nothing")
 	flags.BoolVar(&refresh, "refresh", false, "bring the units of installed apps up to date with this rondo, systemd and NAME.toml")
@@ -102,6 +108,7 @@ func checkSettings(s settings.Settings, sockets []activation.Socket) error {
 
 // A machine is what install, uninstall and doctor are told of theirs.
 type machine struct {
+	init  initSystem
 	user  bool
 	rondo string
 	*install.Machine
@@ -135,9 +142,7 @@ func (m *machine) withMachine(cmd *cobra.Command, changes bool, do func(context.
 	}
 	m.Manager = manager
 	if changes {
-		unlock, err := m.Lock(ctx, func(who string) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "rondo: waiting for another rondo (%s), which changes this machine\n", who)
-		})
+		unlock, err := m.Lock(ctx, waiting(cmd.ErrOrStderr()))
 		if err != nil {
 			return err
 		}
@@ -145,6 +150,16 @@ func (m *machine) withMachine(cmd *cobra.Command, changes bool, do func(context.
 	}
 	return do(ctx)
 }
+
+// waiting tells whom an install waits for.
+func waiting(out io.Writer) func(who string) {
+	return func(who string) {
+		fmt.Fprintf(out, "rondo: waiting for another rondo (%s), which changes this machine\n", who)
+	}
+}
+
+// tryAs carries out a Trial by newTrial.
+func tryAs(ctx context.Context, t install.Trial) error { return install.TryAs(ctx, t, "install-trial") }
 
 // open makes the Machine, without a manager.
 func (m *machine) open() error {
@@ -159,9 +174,7 @@ func (m *machine) open() error {
 	}
 	m.Machine = &install.Machine{
 		Scope: m.scope(), Paths: paths, Accounts: install.OSAccounts(), Version: master.Version, Rondo: m.rondo,
-		Try: func(ctx context.Context, t install.Trial) error {
-			return install.TryAs(ctx, t, "install-trial")
-		},
+		Try:       tryAs,
 		Check:     checkSettings,
 		Closed:    install.ClosedAddresses,
 		LastWords: m.lastWords,
@@ -213,7 +226,7 @@ func (in *installing) install(ctx context.Context) error {
 // carryOut says what p is and, unless it is a dry run, applies it.
 func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 	name := p.App.Name
-	r := report{in.out, in.Machine, p}
+	r := report{printer{in.out}, in.Machine, p}
 	if opens := in.applySockets && len(p.Shut) > 0; len(p.Changes) == 0 && !opens {
 		r.unchanged()
 		r.opened(ctx)
@@ -224,7 +237,7 @@ func (in *installing) carryOut(ctx context.Context, p *install.Plan) error {
 		return nil
 	}
 	if !p.First {
-		r.differences()
+		r.differences(p.Changes)
 	}
 	if p.Reopen = in.applySockets; p.Reopen && len(p.Reopens) > 0 {
 		r.line("%s", r.gap()) // for which it may have to wait
@@ -261,20 +274,17 @@ func (in *installing) refresh(cmd *cobra.Command, names []string) error {
 			return usageError{fmt.Errorf("install: --refresh takes names of apps: %w", err)}
 		}
 	}
+	if in.init == byLaunchd {
+		return in.withLaunchd(cmd, !in.dryRun, func(ctx context.Context, l *install.Launchd) error {
+			return in.refreshForLaunchd(ctx, l, names)
+		})
+	}
 	return in.withMachine(cmd, !in.dryRun, func(ctx context.Context) error {
 		if err := install.CheckRondo(in.rondo, in.scope()); err != nil {
 			return err
 		}
-		if len(names) == 0 {
-			var err error
-			if names, err = in.Names(); err != nil {
-				return err
-			}
-		}
-		if len(names) == 0 {
-			fmt.Fprintln(in.out, "nothing is installed")
-		}
-		var errs []error
+		names, err := installed(in.Machine, names, in.out)
+		errs := []error{err}
 		for _, name := range names {
 			p, err := in.Refresh(ctx, name, in.req.Overwrite)
 			if err != nil {
@@ -285,4 +295,17 @@ func (in *installing) refresh(cmd *cobra.Command, names []string) error {
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// installed gives names or, where there are none, those of all apps; and says so if there
+// are none of those.
+func installed(m interface{ Names() ([]string, error) }, names []string, out io.Writer) ([]string, error) {
+	if len(names) > 0 {
+		return names, nil
+	}
+	names, err := m.Names()
+	if err == nil && len(names) == 0 {
+		fmt.Fprintln(out, "nothing is installed")
+	}
+	return names, err
 }

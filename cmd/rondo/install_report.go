@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,13 +14,9 @@ import (
 
 // A report tells a person of a plan.
 type report struct {
-	out     io.Writer
+	printer
 	machine *install.Machine
 	*install.Plan
-}
-
-func (r report) line(format string, args ...any) {
-	fmt.Fprintln(r.out, printable(fmt.Sprintf(format, args...)))
 }
 
 // sudo is command as a person has to type it.
@@ -41,11 +36,7 @@ func (r report) service() string { return r.App.Name + ".service" }
 // unchanged is about a plan without changes: all is as asked, but for what a person
 // edited.
 func (r report) unchanged() {
-	if slices.ContainsFunc(r.Edited, install.Change.Matters) {
-		r.line("nothing was changed: %s was edited since, and differs from what you say", r.App.Name)
-	} else {
-		r.line("%s is installed like this already: nothing was changed", r.App.Name)
-	}
+	r.same(r.App.Name, r.Edited)
 	for _, name := range r.Shut {
 		r.line("%s does not listen: %s", name, r.sudo(r.systemctl("start", name)))
 	}
@@ -61,13 +52,8 @@ func (r report) opened(ctx context.Context) {
 
 // dryRun prints new files whole, of others what differs, and what would follow.
 func (r report) dryRun() {
-	for _, c := range r.Changes {
-		if c.Old == "" {
-			r.line("# %s", c.Path)
-			fmt.Fprintln(r.out, c.New)
-		}
-	}
-	r.differences()
+	r.files(r.Changes)
+	r.differences(r.Changes)
 	r.kept()
 	if r.First {
 		r.line("%s would run as %s", r.App.Name, r.Account)
@@ -81,33 +67,9 @@ func (r report) dryRun() {
 	r.line("nothing was changed: this was a dry run")
 }
 
-// differences shows what changes of files that are there.
-func (r report) differences() {
-	for _, c := range r.Changes {
-		switch {
-		case c.New == "":
-			r.line("%s goes", c.Path)
-		case c.Old != "":
-			r.line("%s", c.Path)
-			for _, line := range c.Lines() {
-				r.line("  %s", line)
-			}
-		}
-	}
-}
-
 // kept are the hands of others.
 func (r report) kept() {
-	for _, c := range r.Edited {
-		if !c.Matters() {
-			r.line("%s was edited, and stays so", c.Path)
-			continue
-		}
-		r.line("%s was edited, and stays so (--overwrite gives it up):", c.Path)
-		for _, line := range c.Lines() {
-			r.line("  %s", line)
-		}
-	}
+	r.edited(r.Edited)
 	for _, path := range r.DropIns {
 		r.line("%s stays, and changes what the units say", path)
 	}
@@ -126,13 +88,7 @@ func (r report) done(list []systemd.Unit) {
 	if r.First {
 		r.line("%s is installed, and runs as %s", name, r.Account)
 	}
-	for _, c := range r.Changes {
-		if c.New == "" {
-			r.line("  removed %s", c.Path)
-		} else {
-			r.line("  wrote %s", c.Path)
-		}
-	}
+	r.wrote(r.Changes)
 	r.kept()
 	listens := r.listens(list)
 	if r.First {

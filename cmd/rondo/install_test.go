@@ -159,7 +159,7 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		{systemd.System, func(p *install.Plan) {
 			p.First = false
 			p.Changes = []install.Change{{Path: "/a", Old: "x = 1\ny = 2\n", New: "x = 3\ny = 2\n"}, {Path: "/b", Old: "z"}}
-		}, func(r report) { r.differences() }, "/a\n  - x = 1\n  + x = 3\n/b goes\n"},
+		}, func(r report) { r.differences(r.Changes) }, "/a\n  - x = 1\n  + x = 3\n/b goes\n"},
 		{systemd.System, func(p *install.Plan) {
 			p.Edited = []install.Change{{Path: "/e", Old: "x = 1\n", New: "# mine\nx = 1\n"}}
 		}, func(r report) { r.unchanged() },
@@ -173,7 +173,7 @@ func TestTheReportOfAnInstall(t *testing.T) {
 		var out strings.Builder
 		plan := *p
 		row.change(&plan)
-		row.tell(report{&out, &install.Machine{Scope: row.scope, Closed: func(systemd.Unit) []string { return nil }}, &plan})
+		row.tell(report{printer{&out}, &install.Machine{Scope: row.scope, Closed: func(systemd.Unit) []string { return nil }}, &plan})
 		if !strings.Contains(out.String(), row.want) {
 			t.Errorf("the report is\n%s\nwant\n%s", out.String(), row.want)
 		}

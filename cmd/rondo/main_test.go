@@ -41,7 +41,8 @@ func role(name string) string {
 var binary string
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "rondo" {
+	tries := len(os.Args) == 2 && os.Args[1] == "install-trial" // by the path of the program itself
+	if filepath.Base(os.Args[0]) == "rondo" || tries {
 		main()
 	}
 	if name := os.Getenv(roleVariable); name != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,30 +27,55 @@ func newUnits() *cobra.Command {
 	return cmd
 }
 
-// usualRondo is where a package has it.
-const usualRondo = "/usr/bin/rondo"
+// Where rondo is when nobody says so: where a package has it and, as macOS keeps that for
+// itself, where people put programs.
+const (
+	usualRondo    = "/usr/bin/rondo"
+	usualMacRondo = "/usr/local/bin/rondo"
+)
+
+// generate gives the files of another machine, with this version of systemd if it has that.
+func (m *machine) generate(req install.Request, version int) ([]install.Change, error) {
+	if m.init == byLaunchd {
+		m.rondo = cmp.Or(m.rondo, usualMacRondo)
+		l, err := m.launchd()
+		if err != nil {
+			return nil, err
+		}
+		return l.Generate(req)
+	}
+	m.rondo = cmp.Or(m.rondo, usualRondo)
+	if err := m.open(); err != nil {
+		return nil, err
+	}
+	return m.Generate(req, version)
+}
 
 func newGenerate() *cobra.Command {
-	m := machine{rondo: usualRondo}
+	var m machine
 	var req install.Request
 	version, output := 252, ""
 	cmd := &cobra.Command{
 		Use:   "generate [flags] -- COMMAND [ARG...]",
 		Short: "Print what install would write, for any machine",
 		Long: "Generate takes the flags of install and looks at nothing of this machine but PATH, for the COMMAND.\n" +
-			"Without --run-as it is a dynamic user's or, before systemd 257, an account's that it prints the rule of.",
+			"Without --run-as it is a dynamic user's or, before systemd 257, an account's that it prints the rule of;\n" +
+			"launchd has neither." + initHelp,
 		Example: "rondo units generate --name app --listen 80=3000 --directory /srv/app -- /usr/bin/node server.js",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("units generate: no command, like: " + cmd.Example)}
 			}
-			if err := m.open(); err != nil {
-				return err
+			if m.init == byLaunchd && cmd.Flags().Changed("systemd") {
+				return usageError{errors.New("units generate: --systemd says nothing to launchd: leave it, or --init launchd, out")}
 			}
 			req.Command = args
-			files, err := m.Generate(req, version)
+			files, err := m.generate(req, version)
 			if err != nil {
 				return fmt.Errorf("units generate: %w", err)
+			}
+			if m.init == byLaunchd {
+				fmt.Fprintln(cmd.ErrOrStderr(), untried)
 			}
 			if output == "" {
 				return printFiles(cmd.OutOrStdout(), files)
@@ -60,10 +86,11 @@ func newGenerate() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.SetInterspersed(false)
+	addInit(cmd, &m.init)
 	flags.BoolVar(&m.user, "user", false, "for a user's manager instead of the system's")
 	flags.IntVar(&version, "systemd", version, "`VERSION` of systemd that will read them")
 	flags.StringVar(&output, "output", "", "`DIR` to write the files to, instead of printing them")
-	flags.StringVar(&m.rondo, "rondo", m.rondo, "`PATH` of rondo in the units")
+	flags.StringVar(&m.rondo, "rondo", "", "`PATH` of rondo in the units (default "+usualRondo+" or, for launchd, "+usualMacRondo+")")
 	addRequest(flags, &req)
 	return cmd
 }
@@ -109,9 +136,13 @@ func newVerify() *cobra.Command {
 			if err := m.open(); err != nil {
 				return err
 			}
+			l, err := m.launchd()
+			if err != nil {
+				return err
+			}
 			var all []install.Verdict
 			for _, arg := range args {
-				list, err := verify(m.Machine, arg)
+				list, err := m.verify(l, arg)
 				if err != nil {
 					return fmt.Errorf("units verify: %w", err)
 				}
@@ -120,16 +151,24 @@ func newVerify() *cobra.Command {
 			return tellVerdicts(cmd.OutOrStdout(), all)
 		},
 	}
+	addInit(cmd, &m.init)
 	cmd.Flags().BoolVar(&m.user, "user", false, "of this user's manager instead of the system's")
 	return cmd
 }
 
-func verify(m *install.Machine, arg string) ([]install.Verdict, error) {
-	if !strings.Contains(arg, "/") {
-		return m.VerifyApp(arg)
+// verify takes the name of an app, or a file: that tells what it is for.
+func (m *machine) verify(l *install.Launchd, arg string) ([]install.Verdict, error) {
+	switch {
+	case strings.Contains(arg, "/") && filepath.Ext(arg) == ".plist":
+		v, err := l.VerifyFile(arg)
+		return []install.Verdict{v}, err
+	case strings.Contains(arg, "/"):
+		v, err := m.VerifyFile(arg)
+		return []install.Verdict{v}, err
+	case m.init == byLaunchd:
+		return l.VerifyApp(arg)
 	}
-	v, err := m.VerifyFile(arg)
-	return []install.Verdict{v}, err
+	return m.VerifyApp(arg)
 }
 
 func tellVerdicts(out io.Writer, all []install.Verdict) error {
