@@ -361,7 +361,11 @@ func TestSignalsInAnUpgrade(t *testing.T) {
 	upgrades := max(3, count(30))
 	for range upgrades {
 		before := a.until("there", func(upgraded) bool { return true }).Adopted
-		if out, err := a.rondo("upgrade", "app"); err != nil {
+		out, err := a.rondo("upgrade", "app")
+		for err != nil && strings.Contains(err.Error(), "a reload is about to begin; try again") { // of one of the signals
+			out, err = a.rondo("upgrade", "app")
+		}
+		if err != nil {
 			t.Fatalf("rondo upgrade: %q, %v", out, err)
 		}
 		a.until("upgraded", func(u upgraded) bool { return u.Adopted > before })
