@@ -129,8 +129,10 @@ func (e *examination) reopens(would map[string]string) string {
 	return ""
 }
 
-func (e *examination) hasRondo() bool {
-	info, err := os.Stat(e.app.Rondo)
+func (e *examination) hasRondo() bool { return executable(e.app.Rondo) }
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
 	return err == nil && info.Mode()&0o111 != 0
 }
 

@@ -38,7 +38,7 @@ func (l *Launchd) Commands(p *LaunchdPlan) []string {
 	if p.orphan || p.Reopens {
 		add(l.Domain.Bootingout(label(p.App.Name)))
 	}
-	if p.First || p.Reopens {
+	if p.Reopens || p.opens() {
 		add(l.Domain.Bootstrapping(l.Paths.job(p.App.Name)))
 		add(l.Domain.Printing(label(p.App.Name)))
 	}
@@ -71,18 +71,30 @@ func (a *launchdApplying) close(ctx context.Context) error {
 		return nil
 	}
 	name := a.App.Name
-	if err := a.Domain.Bootout(ctx, label(name)); err != nil {
+	err := a.Domain.Bootout(ctx, label(name))
+	if _, refused := errors.AsType[*launchctl.Error](err); refused {
 		return err
 	}
 	if !a.orphan { // whose property list is not there to be read again
 		a.undo.add("bootstrap "+label(name), func(ctx context.Context) error {
-			if err := a.awaitEnd(ctx, name, a.patience); err != nil {
+			if err := a.bootout(ctx, name, a.patience); err != nil { // what was interrupted may not have reached launchd
 				return err
 			}
 			return a.Domain.Bootstrap(ctx, a.Paths.job(name))
 		})
 	}
+	if err != nil {
+		return err
+	}
 	return a.awaitEnd(ctx, name, a.patience)
+}
+
+// bootout has launchd give a job up, and waits for its end.
+func (l *Launchd) bootout(ctx context.Context, name string, atMost time.Duration) error {
+	if err := l.Domain.Bootout(ctx, label(name)); err != nil {
+		return err
+	}
+	return l.awaitEnd(ctx, name, atMost)
 }
 
 // awaitEnd waits for the end of a job that launchd gives up.
@@ -126,29 +138,18 @@ func (a *launchdApplying) provide(context.Context) error {
 	if dir == "" {
 		return nil
 	}
+	_, err := os.Lstat(dir)
 	if err := a.undo.makeDirectories(dir, 0o755); err != nil {
 		return err
 	}
-	a.undo.add("empty "+dir, func(context.Context) error {
-		if a.First {
-			return emptied(dir)
-		}
-		return nil
-	})
+	if errors.Is(err, fs.ErrNotExist) {
+		a.undo.add("remove "+dir, func(context.Context) error { return os.RemoveAll(dir) }) // with what a master left
+	}
 	return a.undo.give(dir, syscall.O_DIRECTORY, 0o755, a.account)
 }
 
 // logMode keeps what an app says from others than its group.
 const logMode = 0o640
-
-// emptied removes what a master has left in its runtime directory.
-func emptied(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
-	}
-	return err
-}
 
 // give has what is at path belong to an account. Nobody who may put a link there gets
 // anything else given away.
@@ -190,10 +191,7 @@ func (a *launchdApplying) open(ctx context.Context) error {
 		return err
 	}
 	a.undo.add("bootout "+label(name), func(ctx context.Context) error {
-		if err := a.Domain.Bootout(ctx, label(name)); err != nil {
-			return err
-		}
-		return a.awaitEnd(ctx, name, patience(there))
+		return a.bootout(ctx, name, patience(there))
 	})
 	if err := a.Domain.Bootstrap(ctx, path); err != nil {
 		return err

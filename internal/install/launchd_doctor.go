@@ -81,7 +81,7 @@ func (e *launchdExamination) file() {
 		refresh, overwrite = e.Command("install", "--refresh", "--apply-sockets", e.name), e.Command("install", "--refresh", "--overwrite", "--apply-sockets", e.name)
 	}
 	before := len(e.found)
-	if info, err := os.Stat(e.app.Rondo); err != nil || info.Mode()&0o111 == 0 {
+	if !e.hasRondo() {
 		e.wrong(refresh, "rondo is not at %s any more, where launchd looks for it", e.app.Rondo)
 	}
 	v := e.verdict(e.have.job)
@@ -94,7 +94,7 @@ func (e *launchdExamination) file() {
 		e.wrong(overwrite, "%s was edited: rondo does not bring it up to date", path)
 	case v.State == Outdated:
 		e.wrong(refresh, "%s is outdated: %s", path, v.Why)
-	case changed != "" && changed != strings.Join(meaning(e.have.job.text), "\n"):
+	case e.hasRondo() && changed != "" && changed != strings.Join(meaning(e.have.job.text), "\n"):
 		e.wrong(refresh, "%s is not as %s has it by now", path, e.app.Config)
 	}
 	if len(e.found) > before && e.job != nil {
@@ -122,8 +122,14 @@ func (e *launchdExamination) settings(ctx context.Context) {
 		e.wrong(e.Command("install", "--name "+e.name+" --run-as ACCOUNT ..."), "the account that it runs as is not there: %v", err)
 		return
 	}
-	e.tried(e.Try(ctx, p.launchdTrial()), p.identity.account)
+	t := p.launchdTrial()
+	if !e.hasRondo() {
+		t.Rondo = "" // which was found already
+	}
+	e.tried(e.Try(ctx, t), t.Account)
 }
+
+func (e *launchdExamination) hasRondo() bool { return executable(e.app.Rondo) }
 
 // tried tells of what the account may not, or what fits no socket.
 func (e *launchdExamination) tried(err error, account Account) {

@@ -127,6 +127,18 @@ func TestAJobThatLaunchdDoesNotKeepIsTakenBack(t *testing.T) {
 	}
 	m.launchctl.Mend("print")
 	m.isAs(before, "an install that failed")
+	m.launchctl.FailOnce("bootstrap", 0, "and it does not") // exit code 0
+	want := "launchd took " + m.Paths.job("app") + " and does not have rondo.app; all was taken back"
+	if _, err := m.Apply(t.Context(), m.plan(m.request())); err == nil || err.Error() != want {
+		t.Errorf("Apply = %v, want %s", err, want)
+	}
+	m.isAs(before, "an install that failed")
+	m.Try = func(context.Context, Trial) error { return &TrialError{What: "it may not"} }
+	m.refuses("it may not", m.request())
+	m.Try = func(context.Context, Trial) error { return ErrNotTried }
+	if p := m.plan(m.request()); !slices.Contains(p.Notes, "whether self may read all was not tried: only root can") {
+		t.Errorf("the notes are %q", p.Notes)
+	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	planted := errors.New("planted")
 	p = m.plan(m.request())
@@ -135,6 +147,29 @@ func TestAJobThatLaunchdDoesNotKeepIsTakenBack(t *testing.T) {
 		t.Errorf("Apply = %v, want %v", err, planted)
 	}
 	m.isAs(before, "an install that was interrupted")
+}
+
+func TestWhatAMasterLeftGoesWithAnInstallThatFails(t *testing.T) {
+	m := newMac(t, launchctl.System)
+	before := m.snapshot()
+	p := m.plan(m.request())
+	m.launchctl.FailOnce("print", 1, "Operation not permitted")
+	begun, printed := m.launchctl.Watch("bootstrap"), m.launchctl.Watch("print")
+	ended := make(chan error, 1)
+	go func() { // ends after two looks at the job
+		_, err := m.Apply(t.Context(), p)
+		ended <- err
+	}()
+	begun()
+	m.write(m.Paths.control("app")+".lock", "", 0o600)
+	printed() // which fails
+	printed() // after the bootout
+	m.launchctl.Unwatch("print")
+	m.launchctl.Unwatch("bootstrap")
+	if err := <-ended; err == nil || !strings.HasSuffix(err.Error(), "all was taken back") {
+		t.Errorf("Apply = %v", err)
+	}
+	m.isAs(before, "an install that failed")
 }
 
 func TestAnAppThatIsInstalledIsNotInstalledAgain(t *testing.T) {
@@ -172,6 +207,15 @@ func TestWhatNamedTomlHasIsReloaded(t *testing.T) {
 	}
 	if p := m.plan(m.request(listen, "schedule=none")); !p.Restarts || p.Reloads || p.Reopens {
 		t.Errorf("of what is fixed the plan is %+v", p)
+	}
+	command := m.request(listen, "workers=3", "start-timeout=10s")
+	command.Command = append(command.Command, "more") // which launchd does not start
+	if p := m.plan(command); len(p.Changes) != 2 || p.Reopens || !p.Reloads || p.Restarts {
+		t.Errorf("of another command the plan is %+v", p)
+	}
+	m.launchctl.Set("rondo.app", "state", "not running")
+	if p := m.plan(command); p.Reloads || p.Restarts {
+		t.Errorf("of a job that does not run the plan is %+v", p)
 	}
 }
 
@@ -245,6 +289,28 @@ func TestAJobThatDoesNotEndInTimeIsWaitedForAndTakenBack(t *testing.T) {
 	m.isAs(before, "an install that was interrupted")
 }
 
+func TestABootoutThatIsInterruptedIsTakenBack(t *testing.T) {
+	m := newMac(t, launchctl.System)
+	m.install(m.request("listen=" + freePort(t)))
+	before := m.snapshot()
+	p := m.plan(m.request("listen=" + freePort(t)))
+	p.Reopen = true
+	begun := m.launchctl.Watch("bootout")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { // ended by cancel
+		_, err := m.Apply(ctx, p)
+		ended <- err
+	}()
+	begun()
+	m.launchctl.Unwatch("bootout")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) || !strings.HasSuffix(err.Error(), "all was taken back") {
+		t.Errorf("Apply = %v", err)
+	}
+	m.isAs(before, "a bootout that was interrupted")
+}
+
 func TestAJobThatLaunchdLostIsTakenAgain(t *testing.T) {
 	m := newMac(t, launchctl.System)
 	req := m.request("listen=" + freePort(t))
@@ -256,6 +322,9 @@ func TestAJobThatLaunchdLostIsTakenAgain(t *testing.T) {
 		t.Errorf("the plan is %+v", p)
 	}
 	p.Reopen = true
+	if got, want := m.Commands(p), []string{"launchctl bootstrap system " + m.Paths.job("app"), "launchctl print system/rondo.app"}; !slices.Equal(got, want) {
+		t.Errorf("Commands = %q, want %q", got, want)
+	}
 	if _, err := m.Apply(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

@@ -31,10 +31,10 @@ func (l *Launchd) Uninstall(ctx context.Context, name string) (Removal, error) {
 	if err != nil {
 		return r, err
 	}
-	if have.job == nil && have.config == nil {
+	if have.job == nil && (have.config == nil || !l.missing(name)) {
 		return r, l.notInstalled(name)
 	}
-	if err := l.bootout(ctx, have); err != nil {
+	if err := l.giveUp(ctx, have); err != nil {
 		return r, err
 	}
 	log := filepath.Join(l.Paths.Logs, "rondo-"+name+".log")
@@ -56,9 +56,9 @@ func (l *Launchd) Uninstall(ctx context.Context, name string) (Removal, error) {
 	return r, nil
 }
 
-// bootout has launchd give up the job, if it is that of the property list that rondo
+// giveUp has launchd give up the job, if it is that of the property list that rondo
 // wrote, or of one that is gone.
-func (l *Launchd) bootout(ctx context.Context, have *launchdPresent) error {
+func (l *Launchd) giveUp(ctx context.Context, have *launchdPresent) error {
 	job, err := l.Domain.Print(ctx, label(have.name))
 	if err != nil || job == nil {
 		return err
@@ -67,10 +67,7 @@ func (l *Launchd) bootout(ctx context.Context, have *launchdPresent) error {
 	if there, err := read(job.Path); !samePath(job.Path, path) && (err != nil || there != nil) {
 		return fmt.Errorf("launchd has %s from %s, which is not rondo's: %s", label(have.name), job.Path, l.Launchctl(l.Domain.Bootingout(label(have.name))))
 	}
-	if err := l.Domain.Bootout(ctx, label(have.name)); err != nil {
-		return err
-	}
-	return l.awaitEnd(ctx, have.name, patience(have.job))
+	return l.bootout(ctx, have.name, patience(have.job))
 }
 
 // sweepRun removes the runtime directory, unless a master that somebody runs by hand

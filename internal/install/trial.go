@@ -220,7 +220,7 @@ func (t Trial) refused(path, at, verb, rights string, info fs.FileInfo) *TrialEr
 
 // inHome says whether opening path to an account would open a home of another's.
 func inHome(path string) bool {
-	return within(path, "/root") || path != "/home" && within(path, "/home")
+	return within(path, "/root") || within(path, "/var/root") || path != "/home" && within(path, "/home") || path != "/Users" && within(path, "/Users")
 }
 
 // elsewhere is where path, in a home, should rather be.
