@@ -107,8 +107,16 @@ func TestAnAppOfLaunchdFromInstallToUninstall(t *testing.T) {
 	if err := os.WriteFile(log, []byte("one\ntwo\nthree\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.does("logs"+of+"app -n 2", "two\nthree\n")
-	h.does("logs"+of+"app", "one\ntwo\nthree\n")
+	for args, want := range map[string]string{"app -n 2": "two\nthree\n", "app": "one\ntwo\nthree\n", "-n all app": "one\ntwo\nthree\n"} {
+		if r := h.rondo(strings.Fields("logs" + of + args)...); r.code != 0 || r.stdout != want {
+			t.Errorf("rondo logs %s = %d %q %q, want %q", args, r.code, r.stdout, r.stderr, want)
+		}
+	}
+	for want, got := range map[string][]string{"tail -F /x": tail("/x", true, ""), "tail -n 5 -F /x": tail("/x", true, "5"), "tail -n +1 -F /x": tail("/x", true, "all")} {
+		if strings.Join(got, " ") != want {
+			t.Errorf("the log is followed by %q, want %s", got, want)
+		}
+	}
 	h.completes("uninstall"+of, "app")
 	h.completes("install"+of+"--refresh", "app")
 	h.completes("uninstall --init", "systemd launchd")

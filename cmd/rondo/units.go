@@ -133,16 +133,9 @@ func newVerify() *cobra.Command {
 		Args:              usageArgs(cobra.MinimumNArgs(1), "a NAME or FILE"),
 		ValidArgsFunction: completeVerify,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := m.open(); err != nil {
-				return err
-			}
-			l, err := m.launchd()
-			if err != nil {
-				return err
-			}
 			var all []install.Verdict
 			for _, arg := range args {
-				list, err := m.verify(l, arg)
+				list, err := m.verify(arg)
 				if err != nil {
 					return fmt.Errorf("units verify: %w", err)
 				}
@@ -157,18 +150,29 @@ func newVerify() *cobra.Command {
 }
 
 // verify takes the name of an app, or a file: that tells what it is for.
-func (m *machine) verify(l *install.Launchd, arg string) ([]install.Verdict, error) {
-	switch {
-	case strings.Contains(arg, "/") && filepath.Ext(arg) == ".plist":
-		v, err := l.VerifyFile(arg)
-		return []install.Verdict{v}, err
-	case strings.Contains(arg, "/"):
-		v, err := m.VerifyFile(arg)
-		return []install.Verdict{v}, err
-	case m.init == byLaunchd:
-		return l.VerifyApp(arg)
+func (m *machine) verify(arg string) ([]install.Verdict, error) {
+	var by interface {
+		VerifyApp(name string) ([]install.Verdict, error)
+		VerifyFile(path string) (install.Verdict, error)
 	}
-	return m.VerifyApp(arg)
+	isFile := strings.Contains(arg, "/")
+	if filepath.Ext(arg) == ".plist" && isFile || m.init == byLaunchd && !isFile {
+		l, err := m.launchd()
+		if err != nil {
+			return nil, err
+		}
+		by = l
+	} else {
+		if err := m.open(); err != nil {
+			return nil, err
+		}
+		by = m.Machine
+	}
+	if !isFile {
+		return by.VerifyApp(arg)
+	}
+	v, err := by.VerifyFile(arg)
+	return []install.Verdict{v}, err
 }
 
 func tellVerdicts(out io.Writer, all []install.Verdict) error {
