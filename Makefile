@@ -42,10 +42,9 @@ test: deps lint bench-test packaging-test
 	$(GO) test -race -shuffle=on -timeout=40m ./...
 	@test "$$(uname)" != Linux || $(MAKE) portable
 
-PORTABLE := ./activation ./cmd/rondo ./e2e ./internal/control ./internal/launchd ./internal/ledger ./internal/notify \
-	./internal/settings ./internal/state ./internal/sys ./internal/wire ./master ./worker
+PORTABLE := ./activation ./cmd/rondo ./e2e ./internal/... ./master ./units ./worker
 
-# The master, the workers and all around them with what is otherwise for other systems than
+# The master, the workers and all around them, but the machines that are booted, with what is otherwise for other systems than
 # Linux, so that it is run and not only compiled.
 portable: deps
 	@echo "seed $(RONDO_SEED)"

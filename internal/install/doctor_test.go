@@ -2,7 +2,6 @@ package install
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,16 +44,33 @@ func TestDoctorFindsNothing(t *testing.T) {
 	}
 }
 
+// A fault is what is wrong with an app, and what doctor says of it.
+type fault struct {
+	what string
+	do   func(b *bench)
+	want string // DIR, UNITS, CONFIG and ROOT stand for theirs
+}
+
+// finds has doctor look at an app that listens on port, with each fault alone.
+func finds(t *testing.T, port string, faults []fault) {
+	t.Helper()
+	for _, f := range faults {
+		t.Run(f.what, func(t *testing.T) {
+			b := newBench(t, systemd.System, 257)
+			b.install(b.request("listen=127.0.0.1:" + port + "=3000"))
+			f.do(b)
+			root := filepath.Dir(b.dir)
+			want := strings.NewReplacer("UNITS", b.Paths.Units, "CONFIG", b.Paths.Config, "DIR", b.dir, "ROOT", root).Replace(f.want)
+			if got := b.doctor(false); got != want {
+				t.Errorf("doctor says\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
 func TestDoctorFindsEachFault(t *testing.T) {
 	port := freePort(t)
-	taken := fmt.Sprintf("127.0.0.1:%s=3000: the port is taken by install.test (pid %d)", port, os.Getpid())
-	kill := fmt.Sprintf("sudo kill %d && tail --pid=%[1]d -s 0.1 -f /dev/null && ", os.Getpid())
-	other := systemd.Unit{Active: "active", Listen: []systemd.Listen{{Kind: "Datagram", Address: "127.0.0.1:" + port}}}
-	for _, row := range []struct {
-		what string
-		do   func(b *bench)
-		want string // DIR, UNITS and CONFIG stand for theirs
-	}{
+	finds(t, port, []fault{
 		{"socket stopped", func(b *bench) { delete(b.manager.active, "app.socket") },
 			"app.socket is enabled and does not listen -> sudo systemctl start app.socket"},
 		{"socket disabled", func(b *bench) { delete(b.manager.enabled, "app.socket") },
@@ -81,33 +97,6 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		}, "app.socket is enabled and does not listen -> sudo systemctl restart app.socket"},
 		{"both beside the service", func(b *bench) { clear(b.manager.active); clear(b.manager.enabled); b.activates("") },
 			"app.socket neither listens nor is enabled to -> sudo systemctl enable app.socket && sudo systemctl restart app.socket"},
-		{"port taken", func(b *bench) { b.takes(port); b.fails("app.socket", "resources", "") },
-			"app.socket failed: " + taken + " -> " + kill + "sudo systemctl restart app.socket"},
-		{"port taken of a socket that was stopped", func(b *bench) { b.takes(port); delete(b.manager.active, "app.socket") },
-			"app.socket is enabled and does not listen: " + taken + " -> " + kill + "sudo systemctl start app.socket"},
-		{"port taken by a service", func(b *bench) {
-			b.takes(port)
-			b.fails("app.socket", "resources", "")
-			b.manager.unitOf = "other.service"
-		}, "app.socket failed: " + taken + " -> sudo systemctl stop other.service && sudo systemctl restart app.socket"},
-		{"port taken in a user's manager", func(b *bench) {
-			b.takes(port)
-			b.fails("app.socket", "resources", "")
-			b.manager.unitOf = "user@1000.service"
-		}, "app.socket failed: " + taken + " -> " + kill + "sudo systemctl restart app.socket"},
-		{"port taken by the manager", func(b *bench) {
-			b.takes(port)
-			b.fails("app.socket", "resources", "")
-			b.manager.unitOf, b.manager.also["a.socket"] = "init.scope", other
-			other.Listen = []systemd.Listen{{Kind: "Stream", Address: "/run/x"}, {Kind: "Stream", Address: "127.0.0.1:" + port}}
-			other.Triggers = []string{"b.service"}
-			b.manager.also["b.socket"] = other
-		}, "app.socket failed: 127.0.0.1:" + port + "=3000: the port is taken by b.socket, which is of b.service -> sudo systemctl stop b.socket && sudo systemctl restart app.socket"},
-		{"port taken by the manager, who knows where", func(b *bench) {
-			b.takes(port)
-			b.fails("app.socket", "resources", "")
-			b.manager.unitOf = "init.scope"
-		}, "app.socket failed: " + taken + " -> sudo ss --tcp --listening --numeric --processes 'sport = :" + port + "'"},
 		{"service failed", func(b *bench) { b.fails("app.service", "exit-code", "every worker died") },
 			"app.service failed: exit-code; it said last: every worker died -> sudo journalctl -n 50 -u app.service && sudo systemctl restart app.service"},
 		{"service between two starts", func(b *bench) {
@@ -188,18 +177,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			"no: homes stay closed -> sudo ls -ld /root"},
 		{"record broken", func(b *bench) { b.edit(b.Paths.unit("app.service"), "App={", "App={{"); b.reload() },
 			"app.service: [X-Rondo] App=: invalid character '{' looking for beginning of object key string: only an install with all its flags writes it anew -> sudo rondo install --name app ..."},
-	} {
-		t.Run(row.what, func(t *testing.T) {
-			b := newBench(t, systemd.System, 257)
-			b.install(b.request("listen=127.0.0.1:" + port + "=3000"))
-			row.do(b)
-			root := filepath.Dir(b.dir)
-			want := strings.NewReplacer("UNITS", b.Paths.Units, "CONFIG", b.Paths.Config, "DIR", b.dir, "ROOT", root).Replace(row.want)
-			if got := b.doctor(false); got != want {
-				t.Errorf("doctor says\n%s\nwant\n%s", got, want)
-			}
-		})
-	}
+	})
 }
 
 func TestDoctorMissesWhatTheServiceNames(t *testing.T) {
